@@ -11,7 +11,7 @@
 //! |---|---|
 //! | [`context`] | [`Client`] and [`Signed`]: settings, state folder, connection |
 //! | [`connect`], `roots`, [`server_info`] | the server: TLS, its description |
-//! | [`witness`], `restored`, `proofs` | its checkpoint |
+//! | [`witness`], `ledger_keys`, `restored`, `proofs` | its checkpoint |
 //! | [`follow`] | an independent witness of it |
 //! | [`servers`] | several servers: which one a command is for |
 //! | [`login`], [`session`], [`key`], [`agent`] | the login and its key |
@@ -49,6 +49,7 @@ pub(crate) mod jump_host;
 pub(crate) mod key;
 mod key_text;
 pub(crate) mod known_hosts;
+mod ledger_keys;
 pub mod login;
 pub(crate) mod logins;
 pub(crate) mod obtain;

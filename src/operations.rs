@@ -12,6 +12,7 @@
 //! | [`ca_keys`] | list, stage, activate and retire the CA's keys |
 //! | [`hosts`] | known hosts: add, join, report, list |
 //! | [`access`] | list the caller's passes; lock oneself |
+//! | [`ledger_key`] | hand the ledger over to another key |
 //! | [`audit`] | read, export and prove the ledger |
 //! | [`roles`] | list and explain roles |
 //! | [`trust`], [`published`] | what all clients and hosts may know: keys, checkpoint, KRL |
@@ -34,6 +35,7 @@ pub mod hosts;
 pub mod issuance;
 mod jump;
 mod keyring;
+pub(crate) mod ledger_key;
 pub(crate) mod on_behalf;
 pub(crate) mod overview;
 mod page;

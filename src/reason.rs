@@ -201,6 +201,8 @@ codes! {
     CA_KEY_UNTRUSTED,
     /// The server does not have the CA key, or the key does not sign.
     CA_KEY_MISSING,
+    /// The ledger cannot be handed over to this key.
+    LEDGER_KEY,
 }
 
 // Refusals by operations.

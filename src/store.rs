@@ -14,6 +14,7 @@ mod error;
 mod evidence;
 mod examine;
 mod finding;
+mod handing_over;
 mod hosts;
 mod inserts;
 mod job;
@@ -52,14 +53,15 @@ use crate::{
     ca::Draft,
     ledger::{
         Event, EventKind, LedgerState, Receipt,
-        checkpoint::{Signer, Verifier},
+        checkpoint::Verifier,
         denials::DenialRate,
         event::Issued,
+        keyring::Keyring,
         state::Rejection,
         tree::{Frontier, Hash, Plan},
     },
 };
-pub(crate) use backup::{back_up, mark_by_hand, mark_shared_by_hand, restore};
+pub(crate) use backup::{Copied, back_up, mark_by_hand, mark_shared_by_hand, restore};
 use database::{Connection, Readers};
 pub use error::Error;
 pub(crate) use examine::examine;
@@ -108,11 +110,11 @@ impl Store {
     /// the one that was signed, and [`Error::Unavailable`] if the disk or the database fails.
     pub async fn open(
         folder: &Path,
-        signer: Signer,
+        keys: impl Into<Keyring>,
         started: EventKind,
         now: OffsetDateTime,
     ) -> Result<Self, Error> {
-        Self::open_with(folder, signer, started, now, Opening::default()).await
+        Self::open_with(folder, keys, started, now, Opening::default()).await
     }
 
     /// [`Store::open`] on a PostgreSQL database, which other replicas may share. The folder holds
@@ -123,7 +125,7 @@ impl Store {
     pub async fn open_on(
         folder: &Path,
         address: &PostgresAddress,
-        signer: Signer,
+        keys: impl Into<Keyring>,
         started: EventKind,
         now: OffsetDateTime,
     ) -> Result<Self, Error> {
@@ -131,7 +133,7 @@ impl Store {
             postgres: Some(address),
             ..Opening::default()
         };
-        Self::open_with(folder, signer, started, now, opening).await
+        Self::open_with(folder, keys, started, now, opening).await
     }
 
     /// [`Store::open`], with the operator's choices for this start.
@@ -140,7 +142,7 @@ impl Store {
     /// As [`Store::open`], and [`Error::Start`] if the ledger is lost or the clock is behind it.
     pub(crate) async fn open_with(
         folder: &Path,
-        signer: Signer,
+        keys: impl Into<Keyring>,
         started: EventKind,
         now: OffsetDateTime,
         opening: Opening<'_>,
@@ -150,7 +152,7 @@ impl Store {
             .map_err(|error| Error::Unavailable(format!("{}: {error}", folder.display())))?;
         let lock = Lock::take(folder)?;
         let database = opening.database(folder);
-        let (store, unsigned) = Self::start(folder, lock, signer, now, opening)
+        let (store, unsigned) = Self::start(folder, lock, keys.into(), now, opening)
             .await
             .map_err(|error| database.advise(error, folder))?;
         let mark = backup::mark(folder)?;
@@ -205,6 +207,15 @@ impl Store {
         compose: impl FnOnce(&LedgerState) -> Result<EventKind, Rejection> + Send + 'static,
         now: OffsetDateTime,
     ) -> Result<Event, Error> {
+        self.compose_at(|_, state| compose(state), now).await
+    }
+
+    /// [`Store::compose`] of an event that depends on its index too.
+    async fn compose_at(
+        &self,
+        compose: impl FnOnce(u64, &LedgerState) -> Result<EventKind, Rejection> + Send + 'static,
+        now: OffsetDateTime,
+    ) -> Result<Event, Error> {
         let compose = Box::new(compose);
         self.submit(|answer| Job::Record {
             compose,
@@ -249,7 +260,7 @@ impl Store {
     /// answer.
     pub(crate) async fn checkpoint(&self) -> Result<String, Error> {
         self.follow().await?;
-        self.0.signed.sign(|| self.head()).await
+        self.0.signed.sign(|| (self.head(), self.handovers())).await
     }
 
     fn head(&self) -> Frontier {
@@ -332,9 +343,9 @@ impl Store {
         self.0.signed.secret(label)
     }
 
-    /// The key that verifies this ledger's checkpoints.
+    /// The key that verifies this ledger's newest checkpoint.
     pub fn verifier(&self) -> Verifier {
-        self.0.signed.verifier()
+        self.0.signed.verifier(&self.handovers())
     }
 
     /// True if appends can work now and the scrub found no damage (readiness).

@@ -4,6 +4,7 @@ mod accepting;
 mod asking;
 mod hosts;
 mod keys;
+mod ledger_key;
 mod webhooks;
 mod words;
 
@@ -73,6 +74,7 @@ enum Action {
     /// A rotation is three orders: stage the new key, activate it when every known host trusts it,
     /// and retire the old one when its last pass has expired. See `daypass help server`.
     Keys(keys::Args),
+    LedgerKey(ledger_key::Args),
     /// List the locks in force.
     Locks,
     /// List webhooks and the state of their deliveries.
@@ -157,6 +159,7 @@ impl Args {
             Action::Unlock { .. }
             | Action::Hosts(_)
             | Action::Keys(_)
+            | Action::LedgerKey(_)
             | Action::Locks
             | Action::Webhooks(_)
             | Action::Revoke { .. } => client.signed_in().await?,
@@ -179,6 +182,7 @@ impl Args {
             }
             Action::Hosts(hosts) => hosts.run(&signed, &key()?, global).await,
             Action::Keys(keys) => keys.run(&client, &signed, &key()?, global).await,
+            Action::LedgerKey(it) => it.run(&signed, &key()?, global).await,
             Action::Webhooks(webhooks) => webhooks.run(&signed, global).await,
             Action::Locks => {
                 let locks = signed.locks().await?.into_iter().map(lock);

@@ -32,7 +32,7 @@ use source::{now, open, suspicious};
 
 use crate::{
     client::{Client, audit::Entry},
-    ledger::{Event, listed::named, verify::VerifyReport},
+    ledger::{Event, handover::Handover, listed::named, verify::VerifyReport},
 };
 
 /// Read the record of every decision, and verify it.
@@ -118,6 +118,9 @@ struct Verified {
     size: u64,
     passes: u64,
     root: String,
+    /// The handovers of its key.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    handovers: Vec<Handover>,
     #[serde(skip_serializing_if = "Option::is_none")]
     decisions: Option<Decided>,
 }
@@ -321,6 +324,12 @@ fn taken_by(decisions: &mut Decisions) -> impl FnMut(Vec<Event>) + Send {
     |events| decisions.take(events)
 }
 
+/// A line for each handover of the ledger's key.
+fn keys(handovers: &[Handover]) -> String {
+    let line = |it: &Handover| format!("\nkey from entry {} on: {}", it.size, it.new);
+    handovers.iter().map(line).collect()
+}
+
 /// Prints the result.
 ///
 /// # Errors
@@ -339,16 +348,18 @@ fn verified(
         size: report.events,
         passes: report.passes,
         root,
+        handovers: report.handovers.clone(),
         decisions,
     };
     global.print(&verified, |it| {
         let decisions = it.decisions.as_ref();
         format!(
-            "The ledger {} verifies: {} events, {} of them passes.\nroot {}{}",
+            "The ledger {} verifies: {} events, {} of them passes.\nroot {}{}{}",
             clean(&it.origin),
             it.size,
             it.passes,
             it.root,
+            keys(&it.handovers),
             decisions.map_or(String::new(), |it| format!("\n{}", it.text()))
         )
     })?;

@@ -81,6 +81,7 @@ pub(super) const TOPICS: &[Topic] = topics![
     "emergency",
     "locks",
     "ledger",
+    "ledger-key",
     "webhooks",
     "security",
     "files",

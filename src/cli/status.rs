@@ -193,7 +193,7 @@ fn status(client: &Client, now: u64) -> Result<Status, Failure> {
         Some(address) => ServerInfo::cached(&client.state, &address)?,
         None => None,
     };
-    let verifier = server_info.and_then(|server_info| server_info.verifier().ok());
+    let keys = server_info.and_then(|server_info| server_info.ledger_keys().ok());
     let of =
         |field: fn(&Login) -> &String| session.login.as_ref().map(|login| field(login).clone());
     Ok(Status {
@@ -203,7 +203,7 @@ fn status(client: &Client, now: u64) -> Result<Status, Failure> {
         subject: of(|login| &login.subject),
         label: of(|login| &login.label),
         expires: session.login.as_ref().map(Login::until),
-        ledger_key: verifier.map(|verifier| verifier.to_string()),
+        ledger_key: keys.map(|keys| keys.newest().to_string()),
         server: session.address().map(|address| address.to_string()),
         requests: None,
         locked: None,

@@ -62,10 +62,10 @@ impl Client {
     ) -> Result<(Signed, Acceptable), Error> {
         let login = self.login()?;
         let (server, server_info) = self.connect().await?;
-        let verifier = server_info.verifier()?;
+        let keys = server_info.ledger_keys()?;
         let request = authorized(&login, v1::GetCheckpointRequest {})?;
         let wire = server.ledger().get_checkpoint(request).await?.into_inner();
-        let new = witness::verify(&verifier, &wire.checkpoint)?;
+        let new = witness::verify(&keys, &wire.checkpoint)?;
         let recovery = restored::recovery(&wire.recovery, &server_info)?;
         let restored = recovery.and_then(|recovery| recovery.restored);
         let copy = restored.as_ref().and_then(|restored| restored.copy());
@@ -80,7 +80,7 @@ impl Client {
             accept: None,
         };
         restored::expect_beginning(&asking, copy, &new).await?;
-        let known = witness::last(&self.state, &server.address, &verifier)?;
+        let known = witness::last(&self.state, &server.address, &keys)?;
         let through = size_of(known.as_ref()).max(new.size).max(past);
         let through = through.saturating_add(MARGIN);
         let signed = Signed {

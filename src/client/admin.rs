@@ -6,6 +6,7 @@
 use super::{Error, Signed, credentials::authorized, key::Key, key_text::public_text};
 use crate::{
     ledger::{
+        checkpoint::Verifier,
         event::{LockTarget, RevokeTarget},
         order::{AdminOrder, Target, Verb},
     },
@@ -37,6 +38,7 @@ impl Signed {
             Target::Host(name) => Wire::Host(name),
             Target::NewHost(host) => Wire::Host(host.name),
             Target::CaKey { key, .. } => Wire::CaKey(key),
+            Target::LedgerKey(key) => Wire::LedgerKey(key),
         };
         let target = Some(target);
         let request = authorized(&self.login, v1::PreviewRequest { target })?;
@@ -209,6 +211,39 @@ impl Signed {
                 };
                 let request = authorized(&self.login, request)?;
                 Ok(self.server.admin().revoke(request).await?.into_inner())
+            },
+        )
+        .await
+    }
+
+    /// Hands the ledger over to the key `new`, which the server must have. Returns the event's
+    /// index.
+    ///
+    /// # Errors
+    /// Returns [`Error::Denied`] if the policy does not allow this identity to, and the server's
+    /// refusal of the key.
+    pub(crate) async fn change_ledger_key(
+        &self,
+        new: &Verifier,
+        reason: &str,
+        key: &Key,
+    ) -> Result<u64, Error> {
+        let about = Target::LedgerKey(new.to_string());
+        let seen = self.preview(&about).await?;
+        // Another handover since then is another ledger key than the administrator saw.
+        let is_same = |seen: &Preview, now: &Preview| seen.after == now.after;
+        self.repeat(
+            (&seen, is_same),
+            async || self.preview(&about).await,
+            async |after| {
+                let proof = self.prove_order(Verb::ChangeLedgerKey, &about, reason, after, key);
+                let request = v1::ChangeLedgerKeyRequest {
+                    new_key: new.to_string(),
+                    order: Some(proof.await?),
+                };
+                let request = authorized(&self.login, request)?;
+                let answer = self.server.admin().change_ledger_key(request).await?;
+                Ok(answer.into_inner().event)
             },
         )
         .await

@@ -14,6 +14,7 @@ use crate::{
         Event, EventKind,
         checkpoint::{Checkpoint, Verifier},
         event::policy_hash,
+        handover::KeyHistory,
         tree,
         verify::{self, Block, Prepared, Verification, VerifyReport},
     },
@@ -187,7 +188,7 @@ impl Client {
         progress: impl Fn(u64),
     ) -> Result<VerifyReport, Error> {
         let signed = self.signed_in().await?;
-        let mut audit = self.audit(signed.server_info.verifier()?)?;
+        let mut audit = self.audit(signed.server_info.ledger_keys()?)?;
         signed
             .export(|part| {
                 audit.take(part, &mut each)?;
@@ -215,12 +216,11 @@ impl Client {
         mut each: Each<'_>,
         progress: impl Fn(u64),
     ) -> Result<VerifyReport, Error> {
-        let verifier = match key {
-            Some(key) => Verifier::parse(key)
-                .map_err(|error| Error::Usage(format!("invalid verifier key in --key: {error}")))?,
-            None => self.known_verifier()?,
+        let keys = match key {
+            Some(key) => self.keys_with(key)?,
+            None => self.known_keys()?,
         };
-        let mut audit = self.audit(verifier)?;
+        let mut audit = self.audit(keys)?;
         let (mut part, mut taken) = (vec![0; PART], 0);
         loop {
             let read = match export.read(&mut part) {
@@ -237,7 +237,15 @@ impl Client {
         }
     }
 
-    fn known_verifier(&self) -> Result<Verifier, Error> {
+    /// The keys that are known here, if this is one of them; else this one alone.
+    fn keys_with(&self, key: &str) -> Result<KeyHistory, Error> {
+        let key = Verifier::parse(key)
+            .map_err(|error| Error::Usage(format!("invalid verifier key in --key: {error}")))?;
+        let known = self.known_keys().ok().filter(|keys| keys.has(&key));
+        Ok(known.unwrap_or_else(|| key.into()))
+    }
+
+    fn known_keys(&self) -> Result<KeyHistory, Error> {
         let unknown = || {
             Error::Usage(
                 "the ledger's verifier key is not known here: give it with --key 'NAME+HASH+KEY'"
@@ -246,15 +254,15 @@ impl Client {
         };
         let address = self.address().map_err(|_| unknown())?;
         let server_info = ServerInfo::cached(&self.state, &address)?;
-        server_info.ok_or_else(unknown)?.verifier()
+        server_info.ok_or_else(unknown)?.ledger_keys()
     }
 
     /// Begins a verification that also compares with the remembered checkpoint, if there is one by
     /// this key; one of another key is of another ledger.
-    fn audit(&self, verifier: Verifier) -> Result<Audit, Error> {
+    fn audit(&self, keys: KeyHistory) -> Result<Audit, Error> {
         let address = self.address().ok();
         let seen = address.and_then(|address| {
-            let last = witness::last(&self.state, &address, &verifier);
+            let last = witness::last(&self.state, &address, &keys);
             last.ok().flatten()
         });
         let verification = match &seen {
@@ -266,7 +274,7 @@ impl Client {
         Ok(Audit {
             verification,
             workers: workers.map_err(failed)?,
-            verifier,
+            keys,
             seen,
         })
     }
@@ -276,7 +284,7 @@ impl Client {
     fn finish(&self, mut audit: Audit, mut each: Each<'_>) -> Result<VerifyReport, Error> {
         audit.take_rest(&mut each)?;
         let root = audit.verification.root();
-        let report = audit.verification.finish(&audit.verifier);
+        let report = audit.verification.finish(&audit.keys);
         let report = report.map_err(unverified)?;
         let Some(seen) = audit.seen else {
             return Ok(report);
@@ -332,7 +340,7 @@ impl Job {
 struct Audit {
     verification: Verification,
     workers: InTurn<Job, Prepared>,
-    verifier: Verifier,
+    keys: KeyHistory,
     seen: Option<Checkpoint>,
 }
 

@@ -6,6 +6,7 @@
 //! prove what it signed, is an alarm.
 
 mod evidence;
+mod keys;
 mod plain;
 mod proving;
 mod record;
@@ -14,6 +15,7 @@ mod rule;
 use std::path::PathBuf;
 
 pub(crate) use evidence::{Alarm, AlarmKind};
+use keys::Unfollowed;
 use plain::Plain;
 use proving::Fault;
 use record::Record;
@@ -24,7 +26,6 @@ use super::{
     Client, Error,
     clock::now,
     connect::Address,
-    server_info::ServerInfo,
     session::Session,
     state::{self, State},
 };
@@ -32,8 +33,9 @@ use crate::{
     ledger::{
         acceptance::Acceptance,
         administrators::Known,
-        checkpoint::{Checkpoint, Verifier},
+        checkpoint::Checkpoint,
         going_on::{Party, Prior, Stopped},
+        handover::{Handover, KeyHistory},
         recovery::Recovery,
         tree::leaf_hash,
     },
@@ -64,6 +66,8 @@ pub(crate) struct Seen {
     pub(crate) sighting: Sighting,
     /// The statement by which the witness goes on with a restored ledger.
     pub(crate) restored: Option<String>,
+    /// The handovers of the ledger's key that the witness followed just now.
+    pub(crate) handovers: Vec<Handover>,
 }
 
 /// Reason why a server's answer does not count as seen.
@@ -85,7 +89,7 @@ impl From<Error> for Trouble {
 
 /// A witness of one ledger.
 pub(crate) struct Witness {
-    verifier: Verifier,
+    keys: KeyHistory,
     servers: Vec<Plain>,
     record: Record,
     state: State,
@@ -106,41 +110,25 @@ impl Client {
                 .map(|text| Address::parse(text))
                 .collect::<Result<_, _>>()?,
         };
-        let verifier = self.verifier_of(&addresses, following.key.as_deref())?;
+        let verifier = keys::named(&self.state, &addresses, following.key.as_deref())?;
         let session = Session::load(&self.state)?;
         let servers = addresses.iter().map(|address| {
             let roots = self.roots(address, &session)?;
             Plain::new(address, &roots)
         });
         let servers = servers.collect::<Result<_, _>>()?;
-        let folder = self.state.root().path(FOLDER).join(folder(&verifier));
+        let folder = keys::folder(self.state.root().path(FOLDER), &verifier)?;
         state::make_folder(&folder)?;
         let state = State::new(&folder)?;
         state.check()?;
+        let keys = keys::kept(&state)?.unwrap_or_else(|| verifier.into());
         Ok(Witness {
-            record: Record::open(&folder, &verifier)?,
-            verifier,
+            record: Record::open(&folder, &keys)?,
+            keys,
             servers,
             state,
             accept: following.accept.clone(),
         })
-    }
-
-    fn verifier_of(&self, addresses: &[Address], key: Option<&str>) -> Result<Verifier, Error> {
-        if let Some(key) = key {
-            return Verifier::parse(key)
-                .map_err(|error| Error::Usage(format!("invalid verifier key in --key: {error}")));
-        }
-        for address in addresses {
-            if let Some(known) = ServerInfo::cached(&self.state, address)? {
-                return known.verifier();
-            }
-        }
-        Err(Error::Usage(
-            "the ledger's verifier key is not known here: give it with --key 'NAME+HASH+KEY'. On the server, \
-             daypass serve --check prints it"
-                .to_owned(),
-        ))
     }
 }
 
@@ -161,10 +149,12 @@ impl Witness {
     /// # Errors
     /// Returns the reason why it does not count.
     pub(crate) async fn look(&mut self, server: usize) -> Result<Seen, Trouble> {
-        let Some(plain) = self.servers.get(server) else {
+        let Some(plain) = self.servers.get(server).cloned() else {
             return Err(Trouble::Silent("there is no such server".to_owned()));
         };
         let note = plain.checkpoint().await.map_err(Trouble::Silent)?;
+        let handovers = self.follow_keys(&plain, &note).await?;
+        let plain = &plain;
         let checkpoint = self.read(plain, &note)?;
         let (head, here) = (self.record.head(), self.record.of(plain.address()));
         let seen = match judge(head, here, &checkpoint) {
@@ -196,13 +186,36 @@ impl Witness {
             checkpoint,
             sighting,
             restored,
+            handovers,
         })
+    }
+
+    /// Follows the handovers of the ledger's key, if a note has a signature by a key that is not
+    /// known. Returns the new ones, which are on disk then.
+    async fn follow_keys(&mut self, plain: &Plain, note: &str) -> Result<Vec<Handover>, Trouble> {
+        let shown = keys::Shown {
+            keys: &self.keys,
+            record: &self.record,
+            note,
+        };
+        let followed = match shown.follow(plain).await {
+            Ok(None) => return Ok(Vec::new()),
+            Ok(Some(followed)) => followed,
+            Err(Unfollowed::Silent(why)) => return Err(Trouble::Silent(why)),
+            Err(Unfollowed::Contradiction(why)) => {
+                return Err(self.alarm(plain, note, (AlarmKind::WrongKey, why)));
+            }
+        };
+        keys::keep(&self.state, &followed)?;
+        let known = self.keys.handovers().len();
+        self.keys = followed;
+        Ok(self.keys.handovers().iter().skip(known).cloned().collect())
     }
 
     /// Verifies a note. One that another key signed, or of another ledger, is an alarm.
     fn read(&self, plain: &Plain, note: &str) -> Result<Checkpoint, Trouble> {
         use crate::ledger::checkpoint::Error as Invalid;
-        let invalid = match self.verifier.verify(note) {
+        let invalid = match self.keys.newest().verify(note) {
             Ok(checkpoint) => return Ok(checkpoint),
             Err(invalid) => invalid,
         };
@@ -210,14 +223,17 @@ impl Witness {
         let is_signed = note.contains("\n\n\u{2014} ");
         let (kind, why) = match invalid {
             Invalid::Malformed(_) | Invalid::Signature(_)
-                if is_signed && origin != self.verifier.origin() =>
+                if is_signed && origin != self.keys.origin() =>
             {
-                let ours = self.verifier.origin();
+                let ours = self.keys.origin();
                 let why = format!("it shows the checkpoint of another ledger than {ours}");
                 (AlarmKind::WrongOrigin, why)
             }
             Invalid::Signature(_) if is_signed => {
-                let why = format!("its checkpoint is not signed by the key {}", self.verifier);
+                let why = format!(
+                    "its checkpoint is not signed by the key {}",
+                    self.keys.newest()
+                );
                 (AlarmKind::WrongKey, why)
             }
             Invalid::Malformed(_) | Invalid::Signature(_) => {
@@ -319,7 +335,7 @@ impl Witness {
     }
 
     fn is_of_this_ledger(&self, recovery: &Recovery) -> bool {
-        self.verifier.origin() == format!("{}/ledger", recovery.server)
+        self.keys.origin() == format!("{}/ledger", recovery.server)
     }
 
     /// Remembers the administrators' keys, for the day on which the ledger is restored. If the
@@ -374,15 +390,4 @@ impl Witness {
         evidence::keep(self.state.folder(), &alarm);
         Trouble::Alarm(Box::new(alarm))
     }
-}
-
-/// The name of the folder for a ledger: of its origin and key.
-fn folder(verifier: &Verifier) -> String {
-    let is_plain = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '.';
-    let text = verifier.to_string();
-    let mut parts = text.splitn(3, '+');
-    let (name, hash) = (parts.next(), parts.next());
-    let name: String = name.unwrap_or_default().chars().take(100).collect();
-    let name = name.replace(|c| !is_plain(c), "_");
-    format!("{name}+{}", hash.unwrap_or_default())
 }

@@ -1,7 +1,7 @@
 //! The server's description of itself: issuers, CA keys, the ledger's key. Needs no login.
 //!
 //! It is checked, compared with what the server said last time, and remembered. A change of CA keys
-//! is reported; a change of the ledger's key is an error.
+//! is reported, and one of the ledger's key that the old key has signed; any other is an error.
 
 use std::{collections::BTreeMap, path::PathBuf};
 
@@ -11,9 +11,15 @@ use ssh_key::{Fingerprint, HashAlg, PublicKey};
 use super::{
     Error,
     connect::{Address, Server},
+    ledger_keys,
     state::{SERVERS, State},
 };
-use crate::{identity::web_url, ledger::checkpoint::Verifier, proto::v1, ssh::key};
+use crate::{
+    identity::web_url,
+    ledger::handover::{Handover, KeyHistory},
+    proto::v1,
+    ssh::key,
+};
 
 /// Binding of an issuer's tokens to the login's key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -94,6 +100,9 @@ pub struct ServerInfo {
     pub ca_keys: Vec<String>,
     /// The ledger's verifier key (C2SP signed note).
     pub ledger_verifier_key: String,
+    /// The handovers of the ledger that led to it, as far as they are known here.
+    #[serde(default)]
+    pub ledger_handovers: Vec<Handover>,
     /// Patterns of the host names that passes are for.
     pub host_patterns: Vec<String>,
     /// Patterns of the hosts behind bastions.
@@ -140,13 +149,16 @@ impl ServerInfo {
             .get_trust(v1::GetTrustRequest {})
             .await?
             .into_inner();
-        let server_info = Self::check(answer, &server.address)?;
+        let mut server_info = Self::check(answer, &server.address)?;
         let known = Self::cached(state, &server.address)?;
+        match &known {
+            Some(known) => server_info.compare(known, state, &server.address)?,
+            None => server_info.expect_handovers()?,
+        }
         if known.as_ref() == Some(&server_info) {
             return Ok(server_info);
         }
         if let Some(known) = known {
-            server_info.compare(&known, state, &server.address)?;
             report_keys(&known, &server_info, say);
         }
         let text = serde_json::to_vec_pretty(&server_info)
@@ -177,13 +189,12 @@ impl ServerInfo {
         patterns
     }
 
-    /// The verifier of the ledger's checkpoints.
+    /// The keys of the ledger's checkpoints.
     ///
     /// # Errors
-    /// Returns [`Error::Untrusted`] if the server's verifier key is invalid.
-    pub(crate) fn verifier(&self) -> Result<Verifier, Error> {
-        Verifier::parse(&self.ledger_verifier_key)
-            .map_err(|error| Error::Untrusted(format!("its ledger key: {error}")))
+    /// Returns [`Error::Untrusted`] if the server's verifier key or a handover is invalid.
+    pub(crate) fn ledger_keys(&self) -> Result<KeyHistory, Error> {
+        ledger_keys::keys(&self.ledger_verifier_key, &self.ledger_handovers)
     }
 
     /// The fingerprints of the CA keys.
@@ -221,6 +232,7 @@ impl ServerInfo {
             issuers: answer.issuers.into_iter().map(Issuer::from).collect(),
             ca_keys,
             ledger_verifier_key: answer.ledger_verifier_key,
+            ledger_handovers: ledger_keys::unverified_handovers(answer.ledger_handovers)?,
             host_patterns: answer.host_patterns,
             page_url: Some(answer.page_url).filter(|url| is_page(url)),
             bastions: answer.bastions.iter().map(|it| it.host.clone()).collect(),
@@ -232,21 +244,45 @@ impl ServerInfo {
         })
     }
 
-    /// Compares the ledger's key with the `known` one. A new key would make the remembered
-    /// checkpoint worthless, so it is an error if there is one.
-    fn compare(&self, known: &Self, state: &State, address: &Address) -> Result<(), Error> {
-        let (state, checkpoint) = (state.root(), file(address, "checkpoint"));
-        if self.ledger_verifier_key == known.ledger_verifier_key
-            || state.read(&checkpoint)?.is_none()
-        {
+    /// The handovers of a server that nothing is known about must lead to its key.
+    fn expect_handovers(&self) -> Result<(), Error> {
+        match self.ledger_handovers.is_empty() {
+            true => Ok(()),
+            false => self.ledger_keys().map(drop),
+        }
+    }
+
+    /// Follows the ledger's key from the `known` one by its handovers, and keeps those that were
+    /// known. Any other new key would make the remembered checkpoint worthless, so it is an error
+    /// if there is one.
+    fn compare(&mut self, known: &Self, state: &State, address: &Address) -> Result<(), Error> {
+        if self.ledger_verifier_key == known.ledger_verifier_key {
+            match known.ledger_handovers.is_empty() {
+                true => self.expect_handovers()?,
+                false => self.ledger_handovers.clone_from(&known.ledger_handovers),
+            }
             return Ok(());
         }
-        Err(Error::Fork(format!(
-            "the server's ledger key has changed from {} to {}; if its operators announced that, remove {} and try again",
-            known.ledger_verifier_key,
-            self.ledger_verifier_key,
-            state.path(checkpoint).display()
-        )))
+        let named = &self.ledger_verifier_key;
+        let followed = ledger_keys::followed(&known.ledger_keys(), named, &self.ledger_handovers);
+        let why = match followed {
+            Ok(Some(keys)) => {
+                self.ledger_handovers = keys.handovers().to_vec();
+                return Ok(());
+            }
+            Ok(None) => return Ok(()),
+            Err(why) => why,
+        };
+        let (state, checkpoint) = (state.root(), file(address, "checkpoint"));
+        if state.read(&checkpoint)?.is_none() {
+            return self.expect_handovers();
+        }
+        let (known, named) = (&known.ledger_verifier_key, &self.ledger_verifier_key);
+        Err(ledger_keys::changed(
+            (known, named),
+            &why,
+            &state.path(checkpoint),
+        ))
     }
 }
 
@@ -306,6 +342,7 @@ pub(super) fn file(address: &Address, name: &str) -> PathBuf {
 }
 
 fn report_keys(known: &ServerInfo, now: &ServerInfo, say: impl Fn(&str)) {
+    ledger_keys::news(&known.ledger_handovers, &now.ledger_handovers, &say);
     for key in now
         .host_ca_keys
         .iter()
@@ -451,7 +488,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let state = State::new(folder.path()).unwrap();
         let known = ServerInfo::check(answer(), &address()).unwrap();
-        let new = ServerInfo {
+        let mut new = ServerInfo {
             ledger_verifier_key: "two".into(),
             ..known.clone()
         };
@@ -459,7 +496,7 @@ mod tests {
         state
             .write(file(&address(), "checkpoint"), b"note")
             .unwrap();
-        known.compare(&known, &state, &address()).unwrap();
+        known.clone().compare(&known, &state, &address()).unwrap();
         assert!(matches!(
             new.compare(&known, &state, &address()),
             Err(Error::Fork(_))

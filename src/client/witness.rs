@@ -13,7 +13,8 @@ use super::{
 };
 use crate::{
     ledger::{
-        checkpoint::{Checkpoint, Verifier},
+        checkpoint::Checkpoint,
+        handover::KeyHistory,
         recovery::Recovery,
         tree::{self, Hash},
     },
@@ -39,7 +40,7 @@ pub(crate) async fn check(
         login,
         ..
     } = *asking;
-    let verifier = server_info.verifier()?;
+    let keys = server_info.ledger_keys()?;
     let (state, file) = (
         &state.root(),
         server_info::file(&server.address, "checkpoint"),
@@ -48,14 +49,14 @@ pub(crate) async fn check(
     let request = authorized(login, v1::GetCheckpointRequest {})?;
     let wire = server.ledger().get_checkpoint(request).await?.into_inner();
     let note = &wire.checkpoint;
-    let new = verify(&verifier, note)?;
+    let new = verify(&keys, note)?;
     let recovery = restored::recovery(&wire.recovery, server_info)?;
     let Some(old_note) = state.read(&file)? else {
         state.write(&file, note.as_bytes())?;
         restored::remember(state, server, recovery.as_ref())?;
         return Ok(new);
     };
-    let old = remembered(&verifier, &old_note, state, server)?;
+    let old = remembered(&keys, &old_note, state, server)?;
     let proof = if 0 < old.size && old.size < new.size {
         proofs::consistency(server, login, old.size, new.size).await?
     } else {
@@ -81,19 +82,20 @@ pub(crate) async fn check(
     Ok(new)
 }
 
-/// The remembered checkpoint of a server, verified. No network.
+/// The remembered checkpoint of a server, verified by the key of its time. No network.
 ///
 /// # Errors
 /// Returns [`Error::Untrusted`] if the ledger's key did not sign it.
 pub(crate) fn last(
     state: &State,
     address: &Address,
-    verifier: &Verifier,
+    keys: &KeyHistory,
 ) -> Result<Option<Checkpoint>, Error> {
     let note = state
         .root()
         .read(server_info::file(address, "checkpoint"))?;
-    note.map(|note| verify(verifier, &note)).transpose()
+    let note = note.map(|note| keys.verify(&note)).transpose();
+    note.map_err(|error| Error::Untrusted(format!("its remembered checkpoint: {error}")))
 }
 
 /// Checks that `new` contains `old` (RFC 6962 section 2.1.2).
@@ -125,23 +127,23 @@ pub(super) fn consistent(old: &Checkpoint, new: &Checkpoint, proof: &[Hash]) -> 
     ))
 }
 
-/// Verifies a checkpoint's signature.
+/// Verifies the signature on a checkpoint that a server shows now: by the newest key alone.
 ///
 /// # Errors
 /// Returns [`Error::Untrusted`] if the ledger's key did not sign it.
-pub(super) fn verify(verifier: &Verifier, note: &str) -> Result<Checkpoint, Error> {
-    verifier
+pub(super) fn verify(keys: &KeyHistory, note: &str) -> Result<Checkpoint, Error> {
+    keys.newest()
         .verify(note)
         .map_err(|error| Error::Untrusted(format!("its checkpoint: {error}")))
 }
 
 fn remembered(
-    verifier: &Verifier,
+    keys: &KeyHistory,
     note: &str,
     state: &State,
     server: &Server,
 ) -> Result<Checkpoint, Error> {
-    verifier.verify(note).map_err(|error| {
+    keys.verify(note).map_err(|error| {
         let path = state.path(server_info::file(&server.address, "checkpoint"));
         Error::Fork(format!(
             "the remembered checkpoint {} is not by the server's ledger key ({error})",

@@ -23,7 +23,7 @@ const MOST_NAMES: usize = 64;
 pub(super) fn hosts(
     hosts: Option<&Spanned<raw::Hosts>>,
     ca_keys: &[CaKey],
-    ledger_key: &PathBuf,
+    (ledger_key, next_ledger_key): (&PathBuf, Option<&PathBuf>),
     around: &Surroundings,
 ) -> Result<Option<Hosts>, Problem> {
     let Some(section) = hosts else {
@@ -41,6 +41,7 @@ pub(super) fn hosts(
         .iter()
         .map(|key| &key.file)
         .chain([ledger_key])
+        .chain(next_ledger_key)
         .collect();
     for (key, raw) in keys.iter().zip(&hosts.key) {
         if others.contains(&key.file) {

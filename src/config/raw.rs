@@ -180,6 +180,9 @@ keys! {
     struct Ledger {
         /// an Ed25519 private key. It signs the checkpoints that clients remember.
         key: Spanned<PathBuf>,
+        /// the key that the ledger is to be handed over to, until it has taken the place of `key`.
+        /// See `daypass help ledger-key`.
+        next_key: Option<Spanned<PathBuf>>,
     }
 }
 

@@ -32,6 +32,8 @@ pub struct Config {
     pub hosts: Option<Hosts>,
     /// The ledger's own Ed25519 key.
     pub ledger_key: PathBuf,
+    /// The key that the ledger is handed over to; none: there is only one.
+    pub next_ledger_key: Option<PathBuf>,
     /// The database that servers of one name share; none: the ledger is in the state folder.
     pub postgres: Option<PostgresAddress>,
     /// At least one, with distinct names and URLs.

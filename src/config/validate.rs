@@ -35,14 +35,21 @@ pub(super) fn config(
     let ca_keys = ca_keys::ca_keys(&file.ca, around)?;
     let issuers = issuer::settings(&file.issuer, around)?;
     let ledger_key = ledger_key(&file.ledger.key, &ca_keys, around)?;
+    let next_ledger_key = next_ledger_key(&file.ledger, &ca_keys, around)?;
     let config = Config {
         name: server_name(&file.name)?,
         listen: listen(&file.listen, file.tls.is_some())?,
         state: state(file.state.as_ref(), around)?,
         policy: path(&file.policy, around)?,
         tls: file.tls.map(|files| tls(&files, around)).transpose()?,
-        hosts: hosts::hosts(file.hosts.as_ref(), &ca_keys, &ledger_key, around)?,
+        hosts: hosts::hosts(
+            file.hosts.as_ref(),
+            &ca_keys,
+            (&ledger_key, next_ledger_key.as_ref()),
+            around,
+        )?,
         ledger_key,
+        next_ledger_key,
         ca_keys,
         postgres: store::postgres(file.store.as_ref(), around)?,
         web: web::settings(
@@ -161,4 +168,22 @@ fn ledger_key(
         ));
     }
     Ok(file)
+}
+
+fn next_ledger_key(
+    ledger: &raw::Ledger,
+    ca_keys: &[CaKey],
+    around: &Surroundings,
+) -> Result<Option<PathBuf>, Problem> {
+    let Some(next) = &ledger.next_key else {
+        return Ok(None);
+    };
+    let file = ledger_key(next, ca_keys, around)?;
+    if file == path(&ledger.key, around)? {
+        return Err(Problem::new(
+            next.span(),
+            "`next_key` is the same file as `key`: make another key for it (`ssh-keygen -t ed25519 -N ''`)",
+        ));
+    }
+    Ok(Some(file))
 }

@@ -23,7 +23,9 @@ use super::{
 };
 use crate::{
     config::{CaKey, Config},
-    modes, store,
+    ledger::{handover, keyring::Keyring},
+    modes,
+    store::{self, Copied},
 };
 pub(super) use account::expect_owner;
 use claim::Claim;
@@ -55,10 +57,10 @@ pub(crate) async fn back_up(
     store::expect_here(&config.state)?;
     expect_owner(&config.state)?;
     let summary = summarize(config)?;
-    let signer = parts::signer(config)?;
+    let keys = parts::keyring(config)?;
     let claim = Claim::take(folder)?;
     let made = async {
-        let copied = store::back_up(&config.state, folder, signer).await?;
+        let copied = store::back_up(&config.state, folder, parts::keyring(config)?).await?;
         let mut files = Vec::new();
         for (at, (path, is_secret)) in files_of(config).into_iter().enumerate() {
             if is_secret && !with_keys {
@@ -69,7 +71,7 @@ pub(crate) async fn back_up(
         let manifest = Manifest {
             format: manifest::FORMAT.to_owned(),
             server: config.name.clone(),
-            ledger: summary.ledger,
+            ledger: key_of(&keys, &copied),
             ca_key: summary.ca_key,
             size: copied.size,
             root: base16ct::lower::encode_string(&copied.root),
@@ -81,7 +83,7 @@ pub(crate) async fn back_up(
             account: Some(account_name(&config.state).map_err(failed(&config.state))?),
         };
         let list = manifest.to_bytes()?;
-        let note = parts::signer(config)?.sign_backup(copied.size, copied.root, sha256(&list));
+        let note = signature(&keys, &copied, &list)?;
         write(&folder.join(SIGNATURE), note.as_bytes())?;
         claim.finish(&list)?;
         Ok(BackupReport {
@@ -98,6 +100,19 @@ pub(crate) async fn back_up(
         claim.abandon();
     }
     made
+}
+
+/// The verifier key of the ledger in a copy.
+fn key_of(keys: &Keyring, copied: &Copied) -> String {
+    let key = keys.verifiers().key;
+    handover::key_at(&copied.handovers, copied.size, &key).to_string()
+}
+
+/// The signature on the list of a backup.
+fn signature(keys: &Keyring, copied: &Copied, list: &[u8]) -> Result<String, Error> {
+    let head = (copied.size, copied.root);
+    let note = keys.sign_backup(&copied.handovers, head, sha256(list));
+    note.map_err(|lacking| refused(lacking.to_string()))
 }
 
 /// Marks the ledger in the configuration's state folder as an older copy that was put back by hand.
@@ -117,12 +132,12 @@ pub(crate) async fn mark_by_hand(configuration: &Path) -> Result<BackupReport, E
             checkpoint.display()
         )));
     }
-    let signer = parts::signer(&config)?;
+    let keys = parts::keyring(&config)?;
     let copied = match &config.postgres {
-        Some(address) => store::mark_shared_by_hand(&config.state, address, signer).await?,
+        Some(address) => store::mark_shared_by_hand(&config.state, address, keys).await?,
         None => {
             store::expect_here(&config.state)?;
-            let marked = store::mark_by_hand(&config.state, signer).await;
+            let marked = store::mark_by_hand(&config.state, keys).await;
             marked.map_err(|error| unfit(&config.state, error))?
         }
     };
@@ -150,6 +165,12 @@ fn files_of(config: &Config) -> Vec<(PathBuf, bool)> {
         (config.policy.clone(), false),
         (config.ledger_key.clone(), true),
     ];
+    files.extend(
+        config
+            .next_ledger_key
+            .iter()
+            .map(|next| (next.clone(), true)),
+    );
     let hosts = config.hosts.iter().flat_map(|hosts| &hosts.keys);
     let keys = config.ca_keys.iter().chain(hosts);
     // Of a key that another program keeps, there is only the public half.

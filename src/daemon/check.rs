@@ -68,10 +68,16 @@ pub(crate) async fn examine(config: &Config, purpose: Purpose) -> CheckReport {
     let mut findings = Vec::new();
     let ca = ca_keys(config, purpose, &mut findings).await;
     let host_ca_key = host_ca_keys(config, purpose, ca.as_ref(), &mut findings).await;
-    let ledger = take(&mut findings, "ledger-key", parts::signer(config));
-    let ledger = ledger.map(|signer| signer.verifier().to_string());
+    let ledger = take(&mut findings, "ledger-key", parts::keyring(config));
+    let keys = ledger.map(|keys| keys.verifiers());
+    let next = keys.as_ref().and_then(|keys| keys.next.clone());
+    let ledger = keys.map(|keys| keys.key.to_string());
     findings.extend(ledger.iter().map(|name| {
         let message = format!("the ledger's verifier key is {name}");
+        Finding::good("ledger-key", message)
+    }));
+    findings.extend(next.map(|next| {
+        let message = format!("the verifier key that the ledger can be handed over to is {next}");
         Finding::good("ledger-key", message)
     }));
     webhooks(config, &mut findings);

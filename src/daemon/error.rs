@@ -3,8 +3,10 @@
 use std::{io, net::SocketAddr, path::Path};
 
 use crate::{
-    ca, config, identity::issuer::SettingsError, ledger::checkpoint, modes, notify, operations,
-    outbound, policy, server, signer, store,
+    ca, config,
+    identity::issuer::SettingsError,
+    ledger::{checkpoint, handover},
+    modes, notify, operations, outbound, policy, server, signer, store,
 };
 
 /// Reason why a daemon does not start, reload or stop.
@@ -41,6 +43,9 @@ pub enum Error {
     /// The ledger's name.
     #[error(transparent)]
     Ledger(#[from] checkpoint::Error),
+    /// The ledger's keys together.
+    #[error("[ledger] next_key: {0}")]
+    LedgerKeys(#[from] handover::Fault),
     /// An issuer.
     #[error(transparent)]
     Issuers(#[from] SettingsError),

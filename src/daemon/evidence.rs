@@ -3,6 +3,7 @@
 use crate::{
     ca::key::Away,
     keepers::signer::{Ledger, Proving},
+    ledger::handover::Handover,
     store::Store,
 };
 
@@ -15,5 +16,9 @@ impl Ledger for Evidence {
             let evidence = self.0.evidence(known, indices).await;
             evidence.map_err(|error| Away(format!("no proofs for the signer: {error}")))
         })
+    }
+
+    fn handovers(&self) -> Vec<Handover> {
+        self.0.handovers()
     }
 }

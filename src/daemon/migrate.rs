@@ -38,7 +38,7 @@ pub(crate) async fn migrate(
     backup::expect_owner(&config.state)?;
     modes::expect_own_folder(&config.state).map_err(Error::state(&config.state))?;
     state::expect_one_owner(&config.state)?;
-    let signer = parts::signer(config)?;
+    let keys = parts::keyring(config)?;
     let mailboxes = notify::kept_in(&config.state).map_err(backup::failed(&config.state))?;
     let moving = Move {
         folder: &config.state,
@@ -46,7 +46,7 @@ pub(crate) async fn migrate(
         mailboxes,
         progress,
     };
-    let moved = moving.run(signer).await?;
+    let moved = moving.run(keys).await?;
     Ok(MoveReport {
         server: config.name.clone(),
         folder: config.state.clone(),

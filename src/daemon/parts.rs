@@ -1,7 +1,10 @@
 //! The parts of a daemon, read from the files that the configuration names. Opens no file for
 //! writing, so the same code answers `daypass init` and `daypass serve --check`.
 
-use std::{path::Path, sync::Arc};
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 
 use secrecy::SecretString;
 use ssh_key::{PrivateKey, private::KeypairData};
@@ -21,7 +24,7 @@ use crate::{
         pkcs11::{self, Token},
         signer::{self, LedgerSlot},
     },
-    ledger::checkpoint::Signer,
+    ledger::{checkpoint::Signer, keyring::Keyring},
     modes,
     notify::{self, Receiver},
     operations::host_authority::{HostAuthority, Settings},
@@ -36,6 +39,9 @@ const LONGEST_PASSPHRASE: u64 = 4096;
 
 /// The most bytes of the ledger key's file.
 const LONGEST_KEY: u64 = 16 * 1024;
+
+/// What such a file is called.
+const LEDGER_KEY: &str = "ledger key";
 
 /// The most bytes of a policy file.
 const LONGEST_POLICY: u64 = 4 * 1024 * 1024;
@@ -71,7 +77,7 @@ pub(crate) struct Summary {
 /// # Errors
 /// Returns the reason that would keep it from starting.
 pub(crate) fn summarize(config: &Config) -> Result<Summary, Error> {
-    let (parts, signer) = load(config)?;
+    let (parts, keys) = load(config)?;
     if config.state.exists() {
         modes::expect_own_folder(&config.state).map_err(Error::state(&config.state))?;
     }
@@ -83,12 +89,12 @@ pub(crate) fn summarize(config: &Config) -> Result<Summary, Error> {
             .map(|it| it.to_string()),
         ca_key: fingerprint(parts.ca.active()),
         host_ca_key: parts.hosts.map(|it| fingerprint(it.ca().active())),
-        ledger: signer.verifier().to_string(),
+        ledger: keys.verifiers().key.to_string(),
     })
 }
 
-/// The ledger's signer, which goes to the store.
-pub(super) fn load(config: &Config) -> Result<(Parts, Signer), Error> {
+/// The ledger's keys, which go to the store.
+pub(super) fn load(config: &Config) -> Result<(Parts, Keyring), Error> {
     let (tls, page) = (config.tls.as_ref(), page(config)?);
     let ledger = LedgerSlot::default();
     let ca = ca(&config.ca_keys, &ledger)?;
@@ -105,7 +111,7 @@ pub(super) fn load(config: &Config) -> Result<(Parts, Signer), Error> {
         receivers: receivers(config, page.as_ref())?,
         page,
     };
-    Ok((parts, signer(config)?))
+    Ok((parts, keyring(config)?))
 }
 
 /// The policy. Refuses one that demands pages if no webhook takes them.
@@ -234,26 +240,32 @@ fn one_line(what: &'static str, file: &Path) -> Result<SecretString, Error> {
     Ok(SecretString::from(line))
 }
 
-pub(super) fn signer(config: &Config) -> Result<Signer, Error> {
-    let seed = ledger_seed(&config.ledger_key)?;
-    Ok(Signer::new(&config.ledger_origin(), &seed)?)
+/// The ledger's keys.
+pub(super) fn keyring(config: &Config) -> Result<Keyring, Error> {
+    keyring_from(config, ledger_key_text)
 }
 
-fn ledger_seed(file: &Path) -> Result<Zeroizing<[u8; 32]>, Error> {
-    let what = "ledger key";
-    let text =
-        modes::read_secret(file, LONGEST_KEY).map_err(|problem| unreadable(what, file, problem))?;
-    seed_of(&text, file)
+/// The text of a file with a key of the ledger.
+pub(super) fn ledger_key_text(file: &Path) -> Result<Zeroizing<String>, Error> {
+    let text = modes::read_secret(file, LONGEST_KEY);
+    text.map_err(|problem| unreadable(LEDGER_KEY, file, problem))
 }
 
-/// The signer with this text of a key file that is not in its place yet.
-pub(super) fn signer_of(config: &Config, text: &str) -> Result<Signer, Error> {
-    let seed = seed_of(text, &config.ledger_key)?;
-    Ok(Signer::new(&config.ledger_origin(), &seed)?)
+/// The ledger's keys, from the texts of their files.
+pub(super) fn keyring_from(
+    config: &Config,
+    read: impl Fn(&Path) -> Result<Zeroizing<String>, Error>,
+) -> Result<Keyring, Error> {
+    let signer = |file: &PathBuf| -> Result<Signer, Error> {
+        let seed = seed_of(&read(file)?, file)?;
+        Ok(Signer::new(&config.ledger_origin(), &seed)?)
+    };
+    let next = config.next_ledger_key.as_ref().map(signer).transpose()?;
+    Ok(Keyring::new(signer(&config.ledger_key)?, next)?)
 }
 
 fn seed_of(text: &str, file: &Path) -> Result<Zeroizing<[u8; 32]>, Error> {
-    let what = "ledger key";
+    let what = LEDGER_KEY;
     let key = PrivateKey::from_openssh(text)
         .map_err(|_| unreadable(what, file, "not an OpenSSH private key"))?;
     match key.key_data() {

@@ -50,8 +50,8 @@ pub async fn start_with(
     listener: Option<StdTcpListener>,
     opening: Opening<'_>,
 ) -> Result<Running, Error> {
-    let (parts, signer) = parts::load(&config)?;
-    let store = state::open(&config, signer, opening).await?;
+    let (parts, keys) = parts::load(&config)?;
+    let store = state::open(&config, keys, opening).await?;
     let started = serve(config, parts, store.clone(), listener).await;
     if started.is_err() {
         store.close().await;

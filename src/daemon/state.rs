@@ -9,7 +9,7 @@ use std::{
 use super::{clock::now, error::Error, parts};
 use crate::{
     config::Config,
-    ledger::{EventKind, checkpoint},
+    ledger::{EventKind, keyring::Keyring},
     modes,
     store::{self, Beginning, Opening, Store},
 };
@@ -20,15 +20,15 @@ use crate::{
 /// # Errors
 /// Returns an error if the ledger key cannot be read or the folder cannot be written.
 pub async fn prepare(config: &Config) -> Result<(), Error> {
-    let signer = parts::signer(config)?;
+    let keys = parts::keyring(config)?;
     folder(&config.state).map_err(Error::state(&config.state))?;
-    Ok(store::prepare(&config.state, signer).await?)
+    Ok(store::prepare(&config.state, keys).await?)
 }
 
 /// Opens the ledger.
 pub(super) async fn open(
     config: &Config,
-    signer: checkpoint::Signer,
+    keys: Keyring,
     opening: Opening<'_>,
 ) -> Result<Store, Error> {
     let postgres = config.postgres.as_ref();
@@ -46,7 +46,7 @@ pub(super) async fn open(
     }
     let started = EventKind::started(env!("CARGO_PKG_VERSION"), &*config.name);
     expect_one_owner(&config.state)?;
-    Ok(Store::open_with(&config.state, signer, started, now(), opening).await?)
+    Ok(Store::open_with(&config.state, keys, started, now(), opening).await?)
 }
 
 /// Refuses a folder with a file of another user than its own owner: a copy that root has put back.

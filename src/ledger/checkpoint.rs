@@ -3,6 +3,7 @@
 //! Parsing is strict: a note verifies only in the exact form that this key writes. Signatures by
 //! other keys (witnesses) may follow.
 
+pub(super) mod beside;
 mod digested;
 
 use std::fmt;
@@ -12,6 +13,7 @@ use aws_lc_rs::{
     signature::{self, Ed25519KeyPair, KeyPair},
 };
 use base64::{Engine, engine::general_purpose::STANDARD};
+use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use super::tree::Hash;
@@ -142,10 +144,15 @@ impl Signer {
 
     /// The note of this text, which ends in a newline.
     fn signed(&self, name: &Verifier, text: &str) -> String {
+        format!("{text}\n{}", self.line(name, text))
+    }
+
+    /// The line with the signature on a note's text, with its newline.
+    fn line(&self, name: &Verifier, text: &str) -> String {
         let mut signature = name.hash().to_vec();
         signature.extend_from_slice(self.pair.sign(text.as_bytes()).as_ref());
         let signature = STANDARD.encode(signature);
-        format!("{text}\n{SIGNATURE_MARK}{} {signature}\n", name.name)
+        format!("{SIGNATURE_MARK}{} {signature}\n", name.name)
     }
 }
 
@@ -156,7 +163,8 @@ impl fmt::Debug for Signer {
 }
 
 /// A verifier key, written `<name>+<hash>+<keydata>` (C2SP signed-note).
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
 pub struct Verifier {
     name: String,
     public: [u8; 32],
@@ -279,7 +287,7 @@ impl Verifier {
     }
 
     /// Key id in a signature line: the first 4 bytes of `SHA-256(name || 0x0A || 0x01 || key)`.
-    fn hash(&self) -> [u8; 4] {
+    pub(super) fn hash(&self) -> [u8; 4] {
         let [a, b, c, d, ..]: [u8; 32] = Sha256::new_with_prefix(&self.name)
             .chain_update([b'\n', ED25519])
             .chain_update(self.public)
@@ -300,6 +308,20 @@ impl fmt::Display for Verifier {
             self.name,
             base16ct::lower::encode_string(&self.hash())
         )
+    }
+}
+
+impl TryFrom<String> for Verifier {
+    type Error = Error;
+
+    fn try_from(text: String) -> Result<Self, Error> {
+        Self::parse(&text)
+    }
+}
+
+impl From<Verifier> for String {
+    fn from(verifier: Verifier) -> Self {
+        verifier.to_string()
     }
 }
 

@@ -76,6 +76,7 @@ impl RequestContent {
             | EventKind::KeyStaged { .. }
             | EventKind::KeyActivated { .. }
             | EventKind::KeyRetired { .. }
+            | EventKind::LedgerKeyChanged(_)
             | EventKind::HostAdded(_)
             | EventKind::HostJoined(_)
             | EventKind::HostRemoved(_)

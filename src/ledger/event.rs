@@ -15,6 +15,7 @@ mod foreign;
 mod hosts;
 mod jump;
 pub(crate) mod kinds;
+mod ledger_key;
 mod locks;
 mod on_behalf;
 mod people;
@@ -40,6 +41,7 @@ pub(crate) use denials::Denials;
 pub use foreign::{ForeignLogin, LoginFinding, SeenCertificate};
 pub use hosts::{HostAdded, HostBehind, HostCertified, HostJoined, HostKey, HostRemoved};
 pub(crate) use jump::{Jump, RequestedJumpHost};
+pub use ledger_key::LedgerKeyChanged;
 pub use locks::{Locked, Revoked, Unlocked};
 pub use on_behalf::OnBehalf;
 pub use target::{Applicant, Covered, LockTarget, NewHost, RevokeTarget, Target};
@@ -265,6 +267,8 @@ pub enum EventKind {
     },
     /// An administrator's order about a key of the CA.
     CaKeyOrdered(Box<CaKeyOrdered>),
+    /// An administrator handed the ledger over to another key.
+    LedgerKeyChanged(Box<LedgerKeyChanged>),
     /// An administrator lets a host join, or join again with other keys.
     HostAdded(Box<HostAdded>),
     /// A host joined, with these keys.

@@ -123,6 +123,7 @@ impl Judge {
             | EventKind::KeyStaged { .. }
             | EventKind::KeyActivated { .. }
             | EventKind::KeyRetired { .. }
+            | EventKind::LedgerKeyChanged(_)
             | EventKind::HostAdded(_)
             | EventKind::HostJoined(_)
             | EventKind::HostRemoved(_)
@@ -211,6 +212,16 @@ impl Judge {
                 let order = what.order();
                 order.map_or(Ok(()), |order| order.check(&self.server))?;
                 acceptance::check_statement(what, &self.server)
+            }
+            EventKind::LedgerKeyChanged(changed) => {
+                let order = what.order();
+                order.map_or(Ok(()), |order| order.check(&self.server))?;
+                let of_this_ledger = format!("{}/ledger", self.server);
+                match changed.handover.check() {
+                    Ok(()) if changed.handover.new.origin() == of_this_ledger => Ok(()),
+                    Ok(()) => Err("hands over another ledger"),
+                    Err(_) => Err("is a handover without the signatures of both keys"),
+                }
             }
             EventKind::HostAdded(_) | EventKind::HostRemoved(_) | EventKind::CaKeyOrdered(_) => {
                 let order = what.order();

@@ -8,7 +8,7 @@ mod proof;
 
 use super::{
     EventKind, approval,
-    event::{Actor, CaKeyOrdered, CaKeyStep, Covered, HostAdded, HostRemoved},
+    event::{Actor, CaKeyOrdered, CaKeyStep, Covered, HostAdded, HostRemoved, LedgerKeyChanged},
 };
 use crate::{ssh::sshsig::Namespace, unix_seconds::UnixSeconds};
 
@@ -58,6 +58,7 @@ impl EventKind {
                 proof: it.proof.as_ref(),
                 covers: Some(&it.covers),
             }),
+            Self::LedgerKeyChanged(it) => Some(it.recorded()),
             Self::HostAdded(it) => Some(it.recorded()),
             Self::HostRemoved(it) => Some(it.recorded()),
             Self::CaKeyOrdered(it) => Some(it.recorded()),
@@ -81,6 +82,19 @@ impl EventKind {
             | Self::HostBehind(_)
             | Self::HostCurrent { .. }
             | Self::ForeignLogin(_) => None,
+        }
+    }
+}
+
+impl LedgerKeyChanged {
+    fn recorded(&self) -> RecordedOrder<'_> {
+        RecordedOrder {
+            verb: Verb::ChangeLedgerKey,
+            who: &self.who,
+            target: Target::LedgerKey(self.handover.new.to_string()),
+            reason: self.reason.as_deref(),
+            proof: self.proof.as_ref(),
+            covers: None,
         }
     }
 }

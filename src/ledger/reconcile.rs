@@ -209,6 +209,7 @@ impl Reconciler {
             | EventKind::Reviewed(_)
             | EventKind::Unlocked(_)
             | EventKind::Skipped
+            | EventKind::LedgerKeyChanged(_)
             | EventKind::HostAdded(_)
             | EventKind::HostJoined(_)
             | EventKind::HostRemoved(_)

@@ -153,6 +153,7 @@ fn reasons(event: &Event) -> impl Iterator<Item = &str> {
         EventKind::Revoked(revoked) => (revoked.reason.as_deref(), None),
         EventKind::Locked(locked) => (locked.reason.as_deref(), None),
         EventKind::Unlocked(unlocked) => (unlocked.reason.as_deref(), None),
+        EventKind::LedgerKeyChanged(changed) => (changed.reason.as_deref(), None),
         EventKind::HostAdded(added) => (added.reason.as_deref(), None),
         EventKind::HostRemoved(removed) => (removed.reason.as_deref(), None),
         EventKind::CaKeyOrdered(ordered) => (ordered.reason.as_deref(), None),
@@ -236,7 +237,8 @@ impl Terms {
             | EventKind::Skipped
             | EventKind::KeyStaged { .. }
             | EventKind::KeyActivated { .. }
-            | EventKind::KeyRetired { .. } => (),
+            | EventKind::KeyRetired { .. }
+            | EventKind::LedgerKeyChanged(_) => (),
             EventKind::HostAdded(it) => self.host(&it.host, &it.group, &it.aliases),
             EventKind::HostJoined(it) => self.joined(it),
             EventKind::HostRemoved(it) => self.add(Term::host(&it.host)),

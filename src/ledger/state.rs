@@ -19,6 +19,7 @@ mod hosting;
 mod hosts;
 mod jumps;
 mod keys;
+mod ledger_keys;
 mod locking;
 mod locks;
 mod machine;

@@ -12,6 +12,7 @@ use super::{
     Event,
     checkpoint::{self, Checkpoint, Verifier},
     event,
+    handover::{self, Handover, KeyHistory},
     judge::{Fault, Judge},
     state::Rejection,
     tree::{Frontier, Hash},
@@ -28,6 +29,8 @@ pub struct VerifyReport {
     pub events: u64,
     /// Number of passes.
     pub passes: u64,
+    /// The handovers of its key.
+    pub handovers: Vec<Handover>,
 }
 
 /// Fault of an export. Lines count from 1 and indices from 0: line n holds the event with
@@ -62,6 +65,14 @@ pub enum Error {
         line: u64,
         /// The checkpoint's error.
         source: checkpoint::Error,
+    },
+    /// The ledger's handovers do not lead from the known keys to the key of its checkpoint.
+    #[error("line {line}: {source}")]
+    Keys {
+        /// The checkpoint's first line.
+        line: u64,
+        /// The fault.
+        source: handover::Fault,
     },
     /// A line is not an event in the ledger's form.
     #[error("line {line}: {source}")]
@@ -130,7 +141,7 @@ pub enum Error {
 pub fn verify_export(export: &[u8], verifier: &Verifier) -> Result<VerifyReport, Error> {
     let mut verification = Verification::default();
     verification.take(export)?;
-    verification.finish(verifier)
+    verification.finish(&KeyHistory::from(verifier.clone()))
 }
 
 /// Bytes of a part that is split at once.
@@ -248,11 +259,12 @@ impl Verification {
         }
     }
 
-    /// Compares the events with the checkpoint behind them.
+    /// Compares the events with the checkpoint behind them. It is signed by the key to which the
+    /// handovers among the events lead; they must lead to or from a key that is known.
     ///
     /// # Errors
     /// Returns the first fault with its line.
-    pub(crate) fn finish(mut self, verifier: &Verifier) -> Result<VerifyReport, Error> {
+    pub(crate) fn finish(mut self, keys: &KeyHistory) -> Result<VerifyReport, Error> {
         if let Some(block) = self.remaining() {
             self.judge(block.prepare())?;
         }
@@ -274,7 +286,10 @@ impl Verification {
         if !is_whole && note.len() < NOTE_LIMIT {
             return Err(Error::CutCheckpoint { line });
         }
-        let checkpoint = verifier
+        let handovers = self.judge.state().handovers();
+        let keys = keys.of_ledger(handovers);
+        let keys = keys.map_err(|source| Error::Keys { line, source })?;
+        let checkpoint = keys
             .verify(&note)
             .map_err(|source| Error::Checkpoint { line, source })?;
         if checkpoint.size != events {
@@ -289,6 +304,7 @@ impl Verification {
             checkpoint,
             events,
             passes,
+            handovers: keys.handovers().to_vec(),
         })
     }
 }

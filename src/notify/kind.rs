@@ -111,6 +111,7 @@ impl NotificationKind {
             | EventKind::KeyStaged { .. }
             | EventKind::KeyActivated { .. }
             | EventKind::KeyRetired { .. }
+            | EventKind::LedgerKeyChanged(_)
             | EventKind::HostAdded(_)
             | EventKind::HostRemoved(_)
             | EventKind::CaKeyOrdered(_)

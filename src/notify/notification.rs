@@ -108,6 +108,7 @@ impl<'a> Notification<'a> {
             | EventKind::KeyStaged { .. }
             | EventKind::KeyActivated { .. }
             | EventKind::KeyRetired { .. }
+            | EventKind::LedgerKeyChanged(_)
             | EventKind::HostAdded(_)
             | EventKind::HostRemoved(_)
             | EventKind::CaKeyOrdered(_)

@@ -120,6 +120,7 @@ impl From<store::Error> for Error {
             store::Error::Rejection(rejection) => Self::Rejection(rejection),
             store::Error::Unavailable(_)
             | store::Error::Locked(_)
+            | store::Error::Lacking(_)
             | store::Error::Start(_)
             | store::Error::Tampered(_) => Self::Store(error),
         }

@@ -10,7 +10,7 @@ use super::{
 };
 use crate::{
     ca::{self, KeyState},
-    ledger::{checkpoint::Verifier, tile::Tile},
+    ledger::{checkpoint::Verifier, handover::Handover, tile::Tile},
     policy::bastion::Bastion,
     ssh::key::fingerprint,
 };
@@ -24,6 +24,8 @@ pub(crate) struct Trust {
     pub keys: Vec<(PublicKey, KeyState)>,
     /// The key that checkpoints are signed with; its name is the ledger's origin.
     pub verifier: Verifier,
+    /// The handovers that led to it.
+    pub handovers: Vec<Handover>,
     /// Host-name patterns that passes are for.
     pub host_patterns: Vec<String>,
     /// The bastions, in the policy's order.
@@ -32,6 +34,13 @@ pub(crate) struct Trust {
     pub hosts: HostTrust,
     /// Version of the list of revoked host certificates; 0 if there is none.
     pub host_revocations_version: u64,
+}
+
+/// [`trust`], with a key of the ledger that is as new as every checkpoint that a server of it has
+/// shown.
+pub(crate) async fn current_trust(authority: &Authority) -> Trust {
+    authority.store.follow_handover().await;
+    trust(authority)
 }
 
 /// Answers every caller.
@@ -46,6 +55,7 @@ pub(crate) fn trust(authority: &Authority) -> Trust {
             .map(|(key, state)| (key.clone(), state))
             .collect(),
         verifier: authority.store.verifier(),
+        handovers: authority.store.handovers(),
         host_patterns: patterns.into_iter().map(str::to_owned).collect(),
         bastions: policy.bastions().to_vec(),
         hosts: hosts::trust(authority),
@@ -71,10 +81,12 @@ pub(crate) async fn tile(authority: &Authority, tile: Tile) -> Result<Option<Vec
 }
 
 /// The state of this CA.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Health {
     /// Whether events can be recorded now. If not, no pass is issued.
     pub store: bool,
+    /// The sentence about the ledger's key that this server lacks.
+    pub lacking_key: Option<String>,
     /// Whether the ledger names the policy that this server uses. If not, no pass is issued.
     pub policy: bool,
     /// The ledger's size.
@@ -142,6 +154,7 @@ pub(crate) fn health(authority: &Authority) -> Health {
     let scrubbed = authority.store.scrubbed();
     Health {
         store: authority.store.is_ready(),
+        lacking_key: authority.store.lacking_key(),
         policy: authority.policy_elsewhere().is_none(),
         ledger_size: authority.store.size(),
         scrubbed: scrubbed.read,

@@ -148,6 +148,25 @@ impl Admin for Services {
         .await
     }
 
+    async fn change_ledger_key(
+        &self,
+        request: Request<v1::ChangeLedgerKeyRequest>,
+    ) -> Answer<v1::ChangeLedgerKeyResponse> {
+        let method = "Admin/ChangeLedgerKey";
+        self.answer_known(method, request, async |call, identity, request| {
+            let key = convert::ledger_key(&request.new_key)?;
+            let order = Unproven {
+                verb: Verb::ChangeLedgerKey,
+                target: Target::LedgerKey(key.to_string()),
+                order: request.order.unwrap_or_default(),
+            };
+            let order = self.proven(call, identity, order).await?;
+            let event = self.order(call, &order).change_ledger_key(key).await?;
+            Ok(v1::ChangeLedgerKeyResponse { event })
+        })
+        .await
+    }
+
     async fn remove_host(
         &self,
         request: Request<v1::RemoveHostRequest>,

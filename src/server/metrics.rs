@@ -103,6 +103,7 @@ const END_CAUSES: &[&str] = &["unproven_bytes", "unread_answers"];
 /// The methods of calls.
 const METHODS: &[&str] = &[
     "Admin/AddHost",
+    "Admin/ChangeLedgerKey",
     "Admin/ListCaKeys",
     "Admin/ListLocks",
     "Admin/ListWebhooks",

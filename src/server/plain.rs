@@ -23,7 +23,7 @@ use super::{
 };
 use crate::ledger::tile::Tile;
 use crate::operations::{
-    Error,
+    Error, ledger_key,
     published::{self, Document},
     recovery, trust,
 };
@@ -37,6 +37,7 @@ pub(super) fn routes(services: Arc<Services>, pages: Pages) -> Router {
         .route("/krl", get(krl))
         .route("/recovery", get(recovery_document))
         .route("/checkpoint", get(checkpoint))
+        .route("/ledger-keys", get(ledger_keys))
         .route("/tile/{*path}", get(tile))
         .route("/tile/entries/{*path}", get(entries::bundle))
         .merge(pages.of_people.with_state(()))
@@ -124,6 +125,12 @@ async fn checkpoint(State(services): State<Arc<Services>>) -> Response {
             .into_response(),
         Err(error) => refusal_text(&error.into()),
     }
+}
+
+/// Serves the ledger's key, and the handovers that led to it: they need no signature of the server.
+async fn ledger_keys(State(services): State<Arc<Services>>) -> Response {
+    let keys = ledger_key::published(&services.authority).await;
+    ([(CACHE_CONTROL, "no-cache")], axum::Json(keys)).into_response()
 }
 
 /// Serves a tile of the ledger's hashes (C2SP tlog-tiles). The path counts as it was sent: one tile

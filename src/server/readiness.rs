@@ -27,6 +27,8 @@ impl Services {
         let mut notes = String::from(if is_ready { "ready\n" } else { "not ready\n" });
         if !health.is_intact {
             notes.push_str("ledger: a check in the background found damage: see the log\n");
+        } else if let Some(lacking) = &health.lacking_key {
+            let _ = writeln!(notes, "ledger: {lacking}");
         } else if !store {
             notes.push_str("ledger: cannot record, so no pass is issued\n");
         }

@@ -223,6 +223,7 @@ fn rejection_code(rule: Rule) -> Code {
         | Rule::CaKeyInUse
         | Rule::CaKeyUntrusted
         | Rule::CaKeyMissing
+        | Rule::LedgerKey
         | Rule::Stale => Code::FailedPrecondition,
         // The same call again is judged by the new policy, or signed by the new key.
         Rule::PolicyChanged | Rule::CaKeyChanged => Code::Unavailable,

@@ -16,7 +16,7 @@ impl Trust for Services {
     ) -> Answer<v1::GetTrustResponse> {
         self.answer("Trust/GetTrust", request, async |call, _| {
             self.admit(call)?;
-            let trust = trust::trust(&self.authority);
+            let trust = trust::current_trust(&self.authority).await;
             let issuers = self.issuers.settings();
             Ok(convert::trust(trust, issuers, &self.page_url)?)
         })

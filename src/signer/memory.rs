@@ -2,8 +2,9 @@
 //! has not answered yet.
 //!
 //! The folder holds `checkpoint` (a signed note, or that there is none yet), `floor` (after an
-//! operator gave up a history: its size), `alarm` and `lock`. Each file is replaced whole, and is
-//! on disk before anything is signed.
+//! operator gave up a history: its size), `alarm`, `ledger-keys` (the handovers of the ledger's key
+//! that were followed) and `lock`. Each file is replaced whole, and is on disk before anything is
+//! signed.
 
 use std::{
     fs::{self, File, TryLockError},
@@ -13,13 +14,17 @@ use std::{
 
 use crate::{
     ca::signer::verify::{Head, Remembered, Seen},
-    ledger::checkpoint::{self, Verifier},
+    ledger::{
+        checkpoint::{self, Verifier},
+        handover::{Handover, KeyHistory},
+    },
     modes::{self, IfThere},
 };
 
 const CHECKPOINT: &str = "checkpoint";
 const FLOOR: &str = "floor";
 const ALARM: &str = "alarm";
+const KEYS: &str = "ledger-keys";
 
 /// The content of `checkpoint` before the first one.
 const NOTHING: &str = "nothing yet\n";
@@ -58,6 +63,9 @@ pub(crate) enum Error {
         /// The problem.
         source: checkpoint::Error,
     },
+    /// The remembered checkpoint is not signed by the key of its size.
+    #[error("the remembered checkpoint contradicts the handover: {0}")]
+    Handover(checkpoint::Error),
     /// The floor is not a number.
     #[error("{0} is not a number: restore it from a backup")]
     Floor(String),
@@ -67,6 +75,7 @@ pub(crate) enum Error {
 #[derive(Debug)]
 pub(crate) struct Memory {
     folder: PathBuf,
+    keys: KeyHistory,
     seen: Seen,
     alarm: Option<String>,
     lock: File,
@@ -98,10 +107,33 @@ impl Memory {
         sync(folder)?;
         Ok(Self {
             folder: folder.to_owned(),
+            keys: keys(folder, ledger)?,
             seen,
             alarm,
             lock,
         })
+    }
+
+    /// The keys of the ledger: the configured one, and those to which it was handed over.
+    pub(crate) fn keys(&self) -> &KeyHistory {
+        &self.keys
+    }
+
+    /// Follows the ledger to its next key, durably.
+    ///
+    /// # Errors
+    /// Returns [`Error::Handover`] if the remembered checkpoint contains the handover and is not
+    /// signed by the new key, and [`Error::File`] if the keys cannot be written.
+    pub(crate) fn follow(&mut self, keys: KeyHistory) -> Result<(), Error> {
+        let note = read(&self.folder, CHECKPOINT)?;
+        if let Some(note) = note.filter(|note| note != NOTHING) {
+            keys.verify(&note).map_err(Error::Handover)?;
+        }
+        let json = serde_json::to_string_pretty(keys.handovers());
+        let json = json.map_err(|error| failed(&self.folder, io::Error::other(error)))?;
+        write(&self.folder, KEYS, &json)?;
+        self.keys = keys;
+        Ok(())
     }
 
     pub(crate) fn seen(&self) -> &Seen {
@@ -168,10 +200,13 @@ pub(crate) fn accept(folder: &Path, ledger: &Verifier, note: Option<&str>) -> Re
     };
     let mut seen = before;
     if let Some(note) = note {
-        let checkpoint = ledger.verify(note).map_err(|source| Error::Checkpoint {
-            path: "the given file".to_owned(),
-            source,
-        })?;
+        let checkpoint =
+            keys(folder, ledger)?
+                .verify(note)
+                .map_err(|source| Error::Checkpoint {
+                    path: "the given file".to_owned(),
+                    source,
+                })?;
         seen.head = Head::from(&checkpoint);
         if seen.head != before.head {
             seen.floor = before.floor.max(before.head.size);
@@ -201,9 +236,11 @@ pub(crate) fn look(folder: &Path, ledger: &Verifier) -> Result<Look, Error> {
         read(folder, CHECKPOINT)?.ok_or_else(|| Error::Missing(folder.display().to_string()))?;
     let head = match text == NOTHING {
         true => Head::empty(),
-        false => Head::from(&ledger.verify(&text).map_err(|source| Error::Checkpoint {
-            path: path.display().to_string(),
-            source,
+        false => Head::from(&keys(folder, ledger)?.verify(&text).map_err(|source| {
+            Error::Checkpoint {
+                path: path.display().to_string(),
+                source,
+            }
         })?),
     };
     Ok(Look {
@@ -213,6 +250,15 @@ pub(crate) fn look(folder: &Path, ledger: &Verifier) -> Result<Look, Error> {
         },
         alarm: read(folder, ALARM)?,
     })
+}
+
+/// The keys of the ledger. Handovers that do not name the configured key are of another one.
+fn keys(folder: &Path, ledger: &Verifier) -> Result<KeyHistory, Error> {
+    let followed = read(folder, KEYS)?.and_then(|json| {
+        let handovers: Vec<Handover> = serde_json::from_str(&json).ok()?;
+        KeyHistory::new(ledger.clone(), &handovers).ok()
+    });
+    Ok(followed.unwrap_or_else(|| ledger.clone().into()))
 }
 
 fn floor(folder: &Path) -> Result<u64, Error> {
@@ -227,7 +273,7 @@ fn floor(folder: &Path) -> Result<u64, Error> {
 
 /// Makes the folder and its files durable.
 fn sync(folder: &Path) -> Result<(), Error> {
-    for name in [CHECKPOINT, FLOOR, ALARM, ""] {
+    for name in [CHECKPOINT, FLOOR, ALARM, KEYS, ""] {
         let path = folder.join(name);
         match File::open(&path).and_then(|file| file.sync_all()) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => {

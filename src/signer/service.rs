@@ -1,6 +1,6 @@
 //! The signer's service: one question after the other, under the lock of its memory.
 
-use std::{sync::Arc, time::Duration};
+use std::{borrow::Cow, sync::Arc, time::Duration};
 
 use time::OffsetDateTime;
 use tokio::{
@@ -9,14 +9,17 @@ use tokio::{
 };
 
 use super::memory::Memory;
-use crate::ca::{
-    key::Key,
-    signer::{
-        self,
-        message::{Answer, Question, Request},
-        refusal::Refusal,
-        verify::{Rules, verify},
+use crate::{
+    ca::{
+        key::Key,
+        signer::{
+            self,
+            message::{Answer, Question, Request},
+            refusal::Refusal,
+            verify::{Rules, verify},
+        },
     },
+    ledger::handover::{Fault, Handover},
 };
 
 /// The longest that a question waits for those before it.
@@ -52,6 +55,7 @@ impl Service {
         match question {
             Question::Status => (self.status(&turn), None),
             Question::Sign(request) => self.sign(request, turn).await,
+            Question::Keys(handovers) => (self.follow(&handovers, turn).await, None),
         }
     }
 
@@ -66,11 +70,55 @@ impl Service {
         }
     }
 
+    /// Follows the ledger's key. The new one is on disk before the answer.
+    async fn follow(&self, handovers: &[Handover], mut memory: Turn) -> Answer {
+        match memory.keys().after(handovers) {
+            Ok(None) => return self.status(&memory),
+            Ok(Some(keys)) => {
+                let key = keys.newest().to_string();
+                let kept = tokio::task::spawn_blocking(move || {
+                    let kept = memory.follow(keys);
+                    kept.map(|()| memory)
+                });
+                match kept.await {
+                    Ok(Ok(memory)) => {
+                        tracing::info!(key, "the ledger was handed over to another key: followed");
+                        self.status(&memory)
+                    }
+                    Ok(Err(error)) => {
+                        tracing::error!(%error, "the ledger's new key is not followed");
+                        refused(&format!("the ledger's new key is not followed: {error}"))
+                    }
+                    Err(_) => refused("a bug: see its log"),
+                }
+            }
+            Err(fault) => {
+                let refusal = Refusal::Keys {
+                    why: fault.to_string(),
+                    is_fork: matches!(fault, Fault::Forked { .. }),
+                };
+                refuse(&refusal, &mut memory)
+            }
+        }
+    }
+
+    /// The rules, with the ledger's key as the memory knows it.
+    fn rules(&self, memory: &Memory) -> Cow<'_, Rules> {
+        let newest = memory.keys().newest();
+        match *newest == self.rules.ledger {
+            true => Cow::Borrowed(&self.rules),
+            false => Cow::Owned(Rules {
+                ledger: newest.clone(),
+                ..self.rules.clone()
+            }),
+        }
+    }
+
     async fn sign(&self, request: Request, mut memory: Turn) -> Answered {
         if let Some(why) = memory.alarm() {
             return (refused(why), None);
         }
-        let approved = match verify(&self.rules, memory.seen(), request, (self.now)()) {
+        let approved = match verify(&self.rules(&memory), memory.seen(), request, (self.now)()) {
             Ok(approved) => approved,
             // The caller comes back at once with proofs from there, and meanwhile no other call
             // may go on from there.

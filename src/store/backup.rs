@@ -25,8 +25,9 @@ use super::{
 };
 use crate::{
     ledger::{
-        checkpoint::{Checkpoint, Signer},
+        handover::Handover,
         judge::Judge,
+        keyring::{Keyring, SignedHead},
         tree::{Frontier, Hash},
     },
     modes::{self, IfThere},
@@ -46,12 +47,24 @@ const RESTORED: &str = "restored";
 const BY_HAND: &[u8] = b"by hand\n";
 
 /// The ledger in a copy.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Copied {
     /// The number of its events.
     pub size: u64,
     /// The root over them.
     pub root: Hash,
+    /// The handovers of its key.
+    pub handovers: Vec<Handover>,
+}
+
+impl From<Replayed> for Copied {
+    fn from(read: Replayed) -> Self {
+        Self {
+            size: read.head.size(),
+            root: read.head.root(),
+            handovers: read.judge.state().handovers().to_vec(),
+        }
+    }
 }
 
 /// Copies the ledger of `folder` into the folder `to`, which has neither file yet. The daemon may
@@ -60,8 +73,8 @@ pub(crate) struct Copied {
 /// # Errors
 /// Returns [`Error::Unavailable`] if a file cannot be read or written, and [`Error::Tampered`] if
 /// the ledger is not the one that was signed. What was written is removed then.
-pub(crate) async fn back_up(folder: &Path, to: &Path, signer: Signer) -> Result<Copied, Error> {
-    let copied = copy(folder, to, signer).await;
+pub(crate) async fn back_up(folder: &Path, to: &Path, keys: Keyring) -> Result<Copied, Error> {
+    let copied = copy(folder, to, keys).await;
     if copied.is_err() {
         for name in [DATABASE, CHECKPOINT] {
             let _ = fs::remove_file(to.join(name));
@@ -70,7 +83,7 @@ pub(crate) async fn back_up(folder: &Path, to: &Path, signer: Signer) -> Result<
     copied
 }
 
-async fn copy(folder: &Path, to: &Path, signer: Signer) -> Result<Copied, Error> {
+async fn copy(folder: &Path, to: &Path, keys: Keyring) -> Result<Copied, Error> {
     // First the checkpoint: the database that is copied after it contains it.
     let checkpoint = fs::read(folder.join(CHECKPOINT)).map_err(failed(&folder.join(CHECKPOINT)))?;
     let (database, copy) = (folder.join(DATABASE), to.join(DATABASE));
@@ -85,7 +98,7 @@ async fn copy(folder: &Path, to: &Path, signer: Signer) -> Result<Copied, Error>
     sync(&copy)?;
     write(&to.join(CHECKPOINT), &checkpoint)?;
     sync(to)?;
-    check(to, signer).await
+    check(to, keys).await
 }
 
 /// Puts a copy back into `folder`, which has no ledger and no daemon, and marks it as restored. A
@@ -95,7 +108,7 @@ async fn copy(folder: &Path, to: &Path, signer: Signer) -> Result<Copied, Error>
 /// Returns [`Error::Locked`] if a daemon runs, [`Error::Start`] if there is a ledger already,
 /// [`Error::Tampered`] if the copy is not the one that was signed by this key, and
 /// [`Error::Unavailable`] if a file cannot be read or written.
-pub(crate) async fn restore(from: &Path, folder: &Path, signer: Signer) -> Result<Copied, Error> {
+pub(crate) async fn restore(from: &Path, folder: &Path, keys: Keyring) -> Result<Copied, Error> {
     let lock = Lock::take(folder)?;
     let has_ledger = has(folder, DATABASE) || has(folder, CHECKPOINT);
     if has_ledger && !is_interrupted(folder) {
@@ -104,7 +117,7 @@ pub(crate) async fn restore(from: &Path, folder: &Path, signer: Signer) -> Resul
             folder.display()
         )));
     }
-    let copied = check(from, signer).await?;
+    let copied = check(from, keys).await?;
     if let Err(error) = put_back(from, folder) {
         for name in [CHECKPOINT, PART, DATABASE, RESTORED] {
             let _ = fs::remove_file(folder.join(name));
@@ -120,7 +133,7 @@ pub(crate) async fn restore(from: &Path, folder: &Path, signer: Signer) -> Resul
 /// # Errors
 /// Returns [`Error::Locked`] if a daemon runs, [`Error::Start`] if there is no ledger, and
 /// [`Error::Tampered`] if it is not the one that was signed by this key.
-pub(crate) async fn mark_by_hand(folder: &Path, signer: Signer) -> Result<Copied, Error> {
+pub(crate) async fn mark_by_hand(folder: &Path, keys: Keyring) -> Result<Copied, Error> {
     let _lock = Lock::take(folder)?;
     if folder.join(DATABASE).symlink_metadata().is_err() {
         return Err(Error::Start(format!(
@@ -128,7 +141,7 @@ pub(crate) async fn mark_by_hand(folder: &Path, signer: Signer) -> Result<Copied
             folder.display()
         )));
     }
-    let copied = check(folder, signer).await?;
+    let copied = check(folder, keys).await?;
     write(&folder.join(RESTORED), BY_HAND)?;
     sync(folder)?;
     Ok(copied)
@@ -142,15 +155,15 @@ pub(crate) async fn mark_by_hand(folder: &Path, signer: Signer) -> Result<Copied
 pub(crate) async fn mark_shared_by_hand(
     folder: &Path,
     address: &PostgresAddress,
-    signer: Signer,
+    keys: Keyring,
 ) -> Result<Copied, Error> {
     let _lock = Lock::take(folder)?;
-    let (signed, _) = Signed::open(folder, signer)?;
+    let (signed, _) = Signed::open(folder, keys)?;
     let mut connection = Database::Postgres(address.clone()).open_writer().await?;
     connection.begin_reading().await?;
     let read = read(&mut connection, None, &signed).await;
     connection.close().await?;
-    let head = read?.head;
+    let copied = Copied::from(read?);
     for name in [CHECKPOINT, snapshots::FILE] {
         let (path, aside) = (folder.join(name), folder.join(format!("{name}.lost")));
         if has(folder, name) {
@@ -159,10 +172,7 @@ pub(crate) async fn mark_shared_by_hand(
     }
     write(&folder.join(RESTORED), BY_HAND)?;
     sync(folder)?;
-    Ok(Copied {
-        size: head.size(),
-        root: head.root(),
-    })
+    Ok(copied)
 }
 
 /// Mark of a restored copy that no daemon has started on.
@@ -217,30 +227,28 @@ pub(super) fn forget_restored(folder: &Path) -> Result<(), Error> {
 }
 
 /// Reads a whole copy and compares it with what was signed.
-async fn check(folder: &Path, signer: Signer) -> Result<Copied, Error> {
-    let (signed, checkpoint) = Signed::open(folder, signer)?;
+async fn check(folder: &Path, keys: Keyring) -> Result<Copied, Error> {
+    let (signed, checkpoint) = Signed::open(folder, keys)?;
     let mut connection = Connection::Sqlite(sqlite::open_reader(&folder.join(DATABASE)).await?);
     let read = read(&mut connection, checkpoint, &signed).await;
     connection.close().await?;
-    let head = read?.head;
-    Ok(Copied {
-        size: head.size(),
-        root: head.root(),
-    })
+    Ok(read?.into())
 }
 
 /// Reads the whole ledger and checks it as a start does.
 pub(super) async fn read(
     connection: &mut Connection,
-    checkpoint: Option<Checkpoint>,
+    checkpoint: Option<SignedHead>,
     signed: &Signed,
 ) -> Result<Replayed, Error> {
     let heads = replay::Signed {
-        head: ledger::signed_head(connection, &signed.verifier()).await?,
+        head: ledger::signed_head(connection, &signed.verifiers()).await?,
         checkpoint,
     };
     let (start, judge) = (Frontier::default(), Judge::default());
-    replay::replay(connection, start, judge, &heads, &|_| ()).await
+    let replayed = replay::replay(connection, start, judge, &heads, &|_| ()).await?;
+    signed.expect_keys(replayed.judge.state(), &heads.heads())?;
+    Ok(replayed)
 }
 
 fn put(from: &Path, to: &Path) -> Result<(), Error> {

@@ -16,6 +16,9 @@ pub enum Error {
     /// The operator must allow this start, or set the clock.
     #[error("{0}")]
     Start(String),
+    /// The ledger was handed over to a key that this server does not have.
+    #[error("{0}")]
+    Lacking(String),
     /// The ledger was changed or replaced by another program. The operator must decide how to go
     /// on.
     #[error("ledger is not the one that was last signed: {0}")]
@@ -41,6 +44,7 @@ impl Error {
             )),
             Self::Unavailable(_)
             | Self::Locked(_)
+            | Self::Lacking(_)
             | Self::Start(_)
             | Self::Rejection(_)
             | Self::Range { .. } => self,

@@ -44,7 +44,7 @@ impl Store {
         let recorded = leaves.into_iter().zip(proofs);
         Ok(Evidence {
             known,
-            checkpoint: self.0.signed.note(&head),
+            checkpoint: self.0.signed.note(&head, &self.handovers())?,
             size,
             consistency,
             recorded: recorded

@@ -7,7 +7,7 @@ use super::{
     migrations::MIGRATIONS,
     postgres::{self, PostgresAddress},
 };
-use crate::ledger::checkpoint::Verifier;
+use crate::ledger::keyring::Verifiers;
 
 /// The state of a database.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -24,11 +24,11 @@ pub(crate) struct Examined {
 /// Returns the error that keeps a server with this key from starting.
 pub(crate) async fn examine(
     address: &PostgresAddress,
-    verifier: &Verifier,
+    verifiers: &Verifiers,
 ) -> Result<Examined, Error> {
     let database = Database::Postgres(address.clone());
     let mut connection = database.open_writer().await?;
-    let examined = read(&database, address, &mut connection, verifier).await;
+    let examined = read(&database, address, &mut connection, verifiers).await;
     connection.close().await.ok();
     examined.map_err(|error| address.named(error))
 }
@@ -37,7 +37,7 @@ async fn read(
     database: &Database,
     address: &PostgresAddress,
     connection: &mut Connection,
-    verifier: &Verifier,
+    verifiers: &Verifiers,
 ) -> Result<Examined, Error> {
     let known = MIGRATIONS.iter().map(|step| step.version).max();
     let version = connection.version().await?;
@@ -47,7 +47,7 @@ async fn read(
     connection.expect_rights(version == known).await?;
     // The first start makes the tables, and brings older ones up to date.
     let head = match version == known {
-        true => ledger::signed_head(connection, verifier).await?,
+        true => ledger::signed_head(connection, verifiers).await?,
         false => None,
     };
     Ok(Examined {

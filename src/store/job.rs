@@ -17,8 +17,8 @@ use crate::{
     },
 };
 
-/// Makes an event from the ledger's state just before it.
-pub(super) type Compose = Box<dyn FnOnce(&LedgerState) -> Result<EventKind, Rejection> + Send>;
+/// Makes an event from its index and the ledger's state just before it.
+pub(super) type Compose = Box<dyn FnOnce(u64, &LedgerState) -> Result<EventKind, Rejection> + Send>;
 
 /// A write that waits for its commit. It is committed even if its caller no longer waits.
 pub(super) enum Job {
@@ -120,7 +120,7 @@ impl Job {
                 compose,
                 at,
                 answer,
-            } => (compose(state), at, Answer::Event(answer)),
+            } => (compose(index, state), at, Answer::Event(answer)),
             // `Append::assign` has taken it out.
             Self::Report { answer, .. } => {
                 drop(answer.send(Ok(false)));
@@ -184,7 +184,7 @@ impl QueuedEvent {
                 })
             }
             (Answer::Event(answer), what) if is_same => Some(Job::Record {
-                compose: Box::new(|_| Ok(what)),
+                compose: Box::new(|_, _| Ok(what)),
                 at,
                 answer,
             }),

@@ -10,7 +10,7 @@ use super::{
     database::{Connection, on_engine},
 };
 use crate::ledger::{
-    checkpoint::{Checkpoint, Verifier},
+    keyring::{SignedHead, Verifiers},
     tree::{Frontier, Hash, Node, Plan},
 };
 
@@ -114,31 +114,32 @@ pub(super) async fn head_note(connection: &mut Connection) -> Result<String, Err
 /// The head that the last commit signed; none before the first one.
 ///
 /// # Errors
-/// Returns [`Error::Tampered`] if it is not by `verifier`.
+/// Returns [`Error::Tampered`] if it is by none of these keys.
 pub(super) async fn signed_head(
     connection: &mut Connection,
-    verifier: &Verifier,
-) -> Result<Option<Checkpoint>, Error> {
+    verifiers: &Verifiers,
+) -> Result<Option<SignedHead>, Error> {
     let note: Option<String> = on_engine!(connection, engine => {
         sqlx::query_scalar("SELECT note FROM head").fetch_optional(engine).await?
     });
-    verified(note, verifier)
+    verified(note, verifiers)
 }
 
 /// As [`signed_head`], from the note in its table.
 pub(super) fn verified(
     note: Option<String>,
-    verifier: &Verifier,
-) -> Result<Option<Checkpoint>, Error> {
+    verifiers: &Verifiers,
+) -> Result<Option<SignedHead>, Error> {
     let verify = |note: String| {
-        verifier.verify_head(&note).map_err(|error| {
+        verifiers.verify_head(&note).map_err(|error| {
             let origin = note.lines().next().unwrap_or_default();
             let origin = origin.trim_end_matches("#head").escape_debug().take(100);
             Error::Tampered(format!(
                 "the head in its table `head` is not signed by the configured ledger key ({error}); it is of the \
-                 ledger \"{}\", and this server's is {:?}",
+                 ledger \"{}\", and this server's is {:?}. If the ledger was handed over to another key, give this server \
+                 the newest one ([ledger] `key`)",
                 origin.collect::<String>(),
-                verifier.origin()
+                verifiers.origin()
             ))
         })
     };

@@ -19,7 +19,7 @@ use super::{
     whole_file::{failed, has, sync, write},
 };
 use crate::ledger::{
-    checkpoint::Signer,
+    keyring::Keyring,
     tree::{Frontier, Hash},
 };
 
@@ -52,10 +52,10 @@ impl Move<'_> {
     /// or the database is not empty, [`Error::Tampered`] if the ledger is not the one that was
     /// signed, and [`Error::Unavailable`] if a file or the database fails. The ledger is where it
     /// was then; if the last commit got no answer, the mark stays, and the next call decides.
-    pub(crate) async fn run(self, signer: Signer) -> Result<Copied, Error> {
+    pub(crate) async fn run(self, keys: Keyring) -> Result<Copied, Error> {
         let _lock = Lock::take(self.folder)?;
         self.expect_a_ledger()?;
-        let (signed, checkpoint) = Signed::open(self.folder, signer)?;
+        let (signed, checkpoint) = Signed::open(self.folder, keys)?;
         let mut from = Database::in_folder(self.folder).open_writer().await?;
         if from.is_older().await? {
             return Err(Error::Start(
@@ -76,10 +76,7 @@ impl Move<'_> {
         to.close().await.ok();
         from.close().await?;
         self.retire()?;
-        Ok(Copied {
-            size: source.head.size(),
-            root: source.head.root(),
-        })
+        Ok(source.into())
     }
 
     fn expect_a_ledger(&self) -> Result<(), Error> {
@@ -119,7 +116,7 @@ impl Move<'_> {
                 self.address
             ))
         };
-        let head = match ledger::signed_head(to, &signed.verifier()).await {
+        let head = match ledger::signed_head(to, &signed.verifiers()).await {
             Err(Error::Tampered(what)) => return Err(not_empty(&what)),
             head => head?,
         };

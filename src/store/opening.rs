@@ -19,8 +19,8 @@ use super::{
 };
 use crate::ledger::{
     EventKind,
-    checkpoint::{Checkpoint, Signer, Verifier},
     judge::Judge,
+    keyring::{Keyring, SignedHead, Verifiers},
     snapshot::StateDigest,
     tree::Frontier,
 };
@@ -76,7 +76,7 @@ impl Opening<'_> {
         &self,
         database: &Database,
         signed: &Signed,
-        checkpoint: Option<Checkpoint>,
+        checkpoint: Option<SignedHead>,
         now: OffsetDateTime,
     ) -> Result<(Connection, Replayed, Option<StateDigest>), Error> {
         let mut connection = database.open_writer().await?;
@@ -88,7 +88,7 @@ impl Opening<'_> {
             tracing::warn!("{weakness}");
         }
         connection.begin_reading().await?;
-        self.expect_shared_ledger(&mut connection, checkpoint.as_ref(), &signed.verifier())
+        self.expect_shared_ledger(&mut connection, checkpoint.as_ref(), &signed.verifiers())
             .await?;
         let (replayed, covered) = self.read(&mut connection, signed, checkpoint, now).await?;
         connection.end_reading().await?;
@@ -109,14 +109,14 @@ impl Opening<'_> {
         &self,
         connection: &mut Connection,
         signed: &Signed,
-        checkpoint: Option<Checkpoint>,
+        checkpoint: Option<SignedHead>,
         now: OffsetDateTime,
     ) -> Result<(Replayed, Option<StateDigest>), Error> {
         let heads = replay::Signed {
-            head: ledger::signed_head(connection, &signed.verifier()).await?,
+            head: ledger::signed_head(connection, &signed.verifiers()).await?,
             checkpoint,
         };
-        let found = match snapshots::newest(signed.folder(), &signed.verifier()) {
+        let found = match snapshots::newest(signed.folder(), &signed.verifiers()) {
             Some(found) if snapshots::fits(&found.0, connection, &heads).await? => Some(found),
             Some(_) | None => None,
         };
@@ -126,12 +126,17 @@ impl Opening<'_> {
             None => (Frontier::default(), Judge::default()),
         };
         let replayed = replay::replay(connection, start, judge, &heads, self.progress).await?;
+        signed.expect_keys(replayed.judge.state(), &heads.heads())?;
         match heads.checkpoint {
             // The folder of a new replica has none.
             None if replayed.head.size() > 0 && self.postgres.is_none() => {
                 return Err(Error::Tampered(NO_CHECKPOINT.to_owned()));
             }
-            None => drop(signed.sign(|| replayed.head.clone()).await?),
+            None => {
+                let handovers = replayed.judge.state().handovers().to_vec();
+                let head = || (replayed.head.clone(), handovers.clone());
+                signed.sign(head).await?;
+            }
             Some(_) => {}
         }
         self.expect_clock(&replayed.judge, now)?;
@@ -174,14 +179,14 @@ impl Opening<'_> {
     async fn expect_shared_ledger(
         &self,
         connection: &mut Connection,
-        checkpoint: Option<&Checkpoint>,
-        verifier: &Verifier,
+        checkpoint: Option<&SignedHead>,
+        verifiers: &Verifiers,
     ) -> Result<(), Error> {
         let Some(address) = self.postgres else {
             return Ok(());
         };
         let is_there = checkpoint.is_some() || !ledger::entries(connection, 0, 1).await?.is_empty();
-        if let Err(Error::Tampered(what)) = ledger::signed_head(connection, verifier).await {
+        if let Err(Error::Tampered(what)) = ledger::signed_head(connection, verifiers).await {
             return Err(Error::Start(format!(
                 "{address}: {what}. Correct the address, or the name and the keys of this server. If they are right, another \
                  program changed the database: restore it"
@@ -248,14 +253,14 @@ impl Opening<'_> {
 ///
 /// # Errors
 /// Returns [`Error::Unavailable`] if the folder cannot be written.
-pub(crate) async fn prepare(folder: &Path, signer: Signer) -> Result<(), Error> {
+pub(crate) async fn prepare(folder: &Path, keys: Keyring) -> Result<(), Error> {
     let _lock = Lock::take(folder)?;
     if folder.join("ledger.db").exists() {
         return Ok(());
     }
-    let (signed, checkpoint) = Signed::open(folder, signer)?;
+    let (signed, checkpoint) = Signed::open(folder, keys)?;
     if checkpoint.is_none() {
-        signed.sign(Frontier::default).await?;
+        signed.sign(|| (Frontier::default(), Vec::new())).await?;
     }
     Ok(())
 }
@@ -305,7 +310,7 @@ pub(super) fn filled_in(started: EventKind, found: Vec<Unsigned>, mark: Option<M
 /// as it is, for the version that wrote it.
 async fn expect_no_tail(
     connection: &mut Connection,
-    checkpoint: Option<&Checkpoint>,
+    checkpoint: Option<&SignedHead>,
 ) -> Result<(), Error> {
     let covered = checkpoint.map_or(0, |checkpoint| checkpoint.size);
     match ledger::count(connection).await?.saturating_sub(covered) {

@@ -9,8 +9,8 @@ use tokio_stream::StreamExt;
 use super::{Error, database::Connection, ledger};
 use crate::ledger::{
     Event,
-    checkpoint::Checkpoint,
     judge::Judge,
+    keyring::SignedHead,
     tree::{Frontier, Hash, leaf_hash},
 };
 
@@ -28,9 +28,16 @@ const STALL: Duration = Duration::from_secs(60);
 #[derive(Clone, Debug, Default)]
 pub(super) struct Signed {
     /// The newest checkpoint of the file.
-    pub(super) checkpoint: Option<Checkpoint>,
+    pub(super) checkpoint: Option<SignedHead>,
     /// The head that the last commit signed.
-    pub(super) head: Option<Checkpoint>,
+    pub(super) head: Option<SignedHead>,
+}
+
+impl Signed {
+    /// Both, for [`super::signed::Signed::expect_keys`].
+    pub(super) fn heads(&self) -> [Option<&SignedHead>; 2] {
+        [self.checkpoint.as_ref(), self.head.as_ref()]
+    }
 }
 
 /// The result of reading.

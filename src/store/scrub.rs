@@ -12,8 +12,8 @@ use tokio::{
 
 use super::{Error, database::Readers, ledger, signed::Signed, snapshots};
 use crate::ledger::{
-    checkpoint::Verifier,
     judge::Judge,
+    keyring::Verifiers,
     snapshot::{Snapshot, StateDigest},
     tree::{Frontier, leaf_hash},
 };
@@ -45,7 +45,7 @@ pub(crate) struct Scrubbed {
 /// The scrub of one ledger.
 pub(super) struct Scrub {
     folder: PathBuf,
-    verifier: Verifier,
+    verifiers: Verifiers,
     readers: Readers,
     progress: Arc<Mutex<Scrubbed>>,
 }
@@ -79,7 +79,7 @@ impl Scrub {
         let progress = Arc::default();
         let scrub = Self {
             folder: signed.folder().to_owned(),
-            verifier: signed.verifier(),
+            verifiers: signed.verifiers(),
             readers,
             progress: Arc::clone(&progress),
         };
@@ -108,8 +108,9 @@ impl Scrub {
                 }
             }
             sleep(BETWEEN).await;
-            let (folder, verifier) = (self.folder.clone(), self.verifier.clone());
-            let newest = tokio::task::spawn_blocking(move || snapshots::newest(&folder, &verifier));
+            let (folder, verifiers) = (self.folder.clone(), self.verifiers.clone());
+            let newest =
+                tokio::task::spawn_blocking(move || snapshots::newest(&folder, &verifiers));
             wanted = newest.await.ok().flatten().map(|(_, digest)| digest);
         }
     }

@@ -11,15 +11,21 @@ use tokio::sync::Mutex;
 
 use super::{Error, whole_file};
 use crate::ledger::{
-    checkpoint::{Checkpoint, Signer, Verifier},
+    LedgerState,
+    checkpoint::{Checkpoint, Verifier},
+    handover::{self, Handover},
+    keyring::{Keyring, Lacking, SignedHead, Unfit, Verifiers},
     snapshot::{self, Snapshot},
+    state::{Rejection, Rule},
     tree::Frontier,
 };
 
-/// The ledger's signing key and the newest checkpoint that it made.
+/// The ledger's signing keys and the newest checkpoint that they made.
+///
+/// Which of them signs follows from the handovers in the ledger, so each call gets them.
 #[derive(Debug)]
 pub(super) struct Signed {
-    signer: Signer,
+    keys: Keyring,
     folder: PathBuf,
     last: Mutex<Option<Note>>,
 }
@@ -35,8 +41,8 @@ impl Signed {
     /// checkpoint yet.
     ///
     /// # Errors
-    /// Returns [`Error::Tampered`] if this key did not sign the file.
-    pub(super) fn open(folder: &Path, signer: Signer) -> Result<(Self, Option<Checkpoint>), Error> {
+    /// Returns [`Error::Tampered`] if none of the keys signed the file.
+    pub(super) fn open(folder: &Path, keys: Keyring) -> Result<(Self, Option<SignedHead>), Error> {
         let path = folder.join(FILE);
         let text = match fs::read_to_string(&path) {
             Ok(text) => Some(text),
@@ -45,7 +51,7 @@ impl Signed {
         };
         let checkpoint = text
             .as_deref()
-            .map(|text| verify(&path, text, &signer.verifier()))
+            .map(|text| verify(&path, text, &keys.verifiers()))
             .transpose()?;
         let last = checkpoint
             .as_ref()
@@ -56,14 +62,7 @@ impl Signed {
             });
         let folder = folder.to_owned();
         let last = Mutex::new(last);
-        Ok((
-            Self {
-                signer,
-                folder,
-                last,
-            },
-            checkpoint,
-        ))
+        Ok((Self { keys, folder, last }, checkpoint))
     }
 
     /// The store's folder.
@@ -71,26 +70,80 @@ impl Signed {
         &self.folder
     }
 
-    /// The key that verifies checkpoints.
-    pub(super) fn verifier(&self) -> Verifier {
-        self.signer.verifier()
+    /// The keys that verify heads of the database.
+    pub(super) fn verifiers(&self) -> Verifiers {
+        self.keys.verifiers()
+    }
+
+    /// The key of the ledger after these handovers.
+    pub(super) fn verifier(&self, handovers: &[Handover]) -> Verifier {
+        handover::key_at(handovers, u64::MAX, &self.keys.verifiers().key).clone()
+    }
+
+    /// Checks that the ledger's key is configured, and that each head is signed by the key of its
+    /// size.
+    ///
+    /// # Errors
+    /// Returns [`Error::Lacking`] if the ledger was handed over to a key that this server does
+    /// not have, and [`Error::Tampered`] if another key signed a head.
+    pub(super) fn expect_keys(
+        &self,
+        state: &LedgerState,
+        heads: &[Option<&SignedHead>],
+    ) -> Result<(), Error> {
+        let fits = self.verifiers().expect(state.handovers(), heads);
+        fits.map_err(|unfit| match unfit {
+            Unfit::Lacking(lacking) => lacks(&lacking),
+            Unfit::Head(what) => Error::Tampered(what),
+        })
+    }
+
+    /// Whether a next key is configured that is not the ledger's yet.
+    pub(super) fn expects_handover(&self, handovers: &[Handover]) -> bool {
+        let next = self.verifiers().next;
+        next.is_some_and(|next| next != self.verifier(handovers))
+    }
+
+    /// The handover of a ledger of `size` events to the key that the order names.
+    ///
+    /// # Errors
+    /// Returns the rejection if that key is not configured here, or cannot be the next one.
+    pub(super) fn hand_over(
+        &self,
+        state: &LedgerState,
+        size: u64,
+        new: &Verifier,
+    ) -> Result<Handover, Rejection> {
+        let refuse = |why: String| Rejection::new(Rule::LedgerKey, why);
+        let signed = self.keys.hand_over(state.handovers(), size, new);
+        let signed = signed.map_err(|Lacking(key)| {
+            refuse(format!(
+                "this server does not have the key {key}: put its file into [ledger] `next_key` on every server of this \
+                 ledger, restart them, and give the same order again"
+            ))
+        })?;
+        signed.map_err(|fault| refuse(fault.to_string()))
     }
 
     /// A checkpoint that covers at least `head` at the time of the call. Signs only a head that is
     /// not signed yet, so callers that waited for each other share one signature and one write.
-    /// `head` must be durable.
+    /// `head` must be durable. It returns the handovers of the ledger too, at least up to that
+    /// head.
     ///
     /// # Errors
     /// Returns [`Error::Unavailable`] if the file cannot be written. No caller gets the checkpoint
     /// then.
-    pub(super) async fn sign(&self, head: impl Fn() -> Frontier) -> Result<String, Error> {
-        let wanted = head().size();
+    pub(super) async fn sign(
+        &self,
+        head: impl Fn() -> (Frontier, Vec<Handover>),
+    ) -> Result<String, Error> {
+        let wanted = head().0.size();
         let mut last = self.last.lock().await;
         if let Some(note) = last.as_ref().filter(|note| note.size >= wanted) {
             return Ok(note.text.clone());
         }
-        let head = head();
-        let text = self.signer.sign(head.size(), head.root());
+        let (head, handovers) = head();
+        let text = self.note(&head, &handovers)?;
         self.save(text.clone()).await?;
         *last = Some(Note {
             size: head.size(),
@@ -100,36 +153,48 @@ impl Signed {
     }
 
     /// A head that this process knows, as if it were signed.
-    pub(super) fn checkpoint_of(&self, head: &Frontier) -> Checkpoint {
-        Checkpoint {
-            origin: self.verifier().origin().to_owned(),
-            size: head.size(),
-            root: head.root(),
+    pub(super) fn checkpoint_of(&self, head: &Frontier) -> SignedHead {
+        SignedHead {
+            checkpoint: Checkpoint {
+                origin: self.verifiers().origin().to_owned(),
+                size: head.size(),
+                root: head.root(),
+            },
+            by: Vec::new(),
         }
     }
 
     /// A checkpoint of a committed head, which is not kept in the file: the party that gets it
     /// remembers it.
-    pub(super) fn note(&self, head: &Frontier) -> String {
-        self.signer.sign(head.size(), head.root())
+    ///
+    /// # Errors
+    /// Returns [`Error::Lacking`] if the ledger's key is not configured.
+    pub(super) fn note(&self, head: &Frontier, handovers: &[Handover]) -> Result<String, Error> {
+        let note = self.keys.sign(handovers, head.size(), head.root());
+        note.map_err(|lacking| lacks(&lacking))
     }
 
     /// The note over the head that a commit will lead to, for the database alone.
-    pub(super) fn sign_head(&self, head: &Frontier) -> String {
-        self.signer.sign_head(head.size(), head.root())
+    ///
+    /// # Errors
+    /// As [`Signed::note`].
+    pub(super) fn sign_head(&self, head: &Frontier, state: &LedgerState) -> Result<String, Error> {
+        let handovers = state.handovers();
+        let note = self.keys.sign_head(handovers, head.size(), head.root());
+        note.map_err(|lacking| lacks(&lacking))
     }
 
-    /// As [`Signer::secret`].
+    /// As [`Keyring::secret`].
     pub(super) fn secret(&self, label: &str) -> hmac::Tag {
-        self.signer.secret(label)
+        self.keys.secret(label)
     }
 
     /// The bytes of a snapshot, signed.
     ///
     /// # Errors
-    /// As [`Snapshot::to_bytes`].
+    /// As [`Keyring::sign_snapshot`].
     pub(super) fn sign_snapshot(&self, snapshot: &Snapshot) -> Result<Vec<u8>, snapshot::Error> {
-        snapshot.to_bytes(&self.signer)
+        self.keys.sign_snapshot(snapshot)
     }
 
     async fn save(&self, text: String) -> Result<(), Error> {
@@ -145,11 +210,16 @@ impl Signed {
 
 const FILE: &str = "checkpoint";
 
-fn verify(path: &Path, text: &str, verifier: &Verifier) -> Result<Checkpoint, Error> {
-    verifier.verify(text).map_err(|error| {
+fn lacks(lacking: &Lacking) -> Error {
+    Error::Lacking(lacking.to_string())
+}
+
+fn verify(path: &Path, text: &str, verifiers: &Verifiers) -> Result<SignedHead, Error> {
+    verifiers.verify(text).map_err(|error| {
         Error::Tampered(format!(
             "{} is not a checkpoint by the configured ledger key ({error}). \
-             If the key was replaced, put the old one back; else restore the file from a backup",
+             If the key was replaced, put the old one back and hand the ledger over first (`daypass help ledger-key`); else \
+             restore the file from a backup",
             path.display()
         ))
     })

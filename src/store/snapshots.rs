@@ -13,8 +13,8 @@ use tokio::task::JoinHandle;
 
 use super::{Error, database::Connection, ledger, replay, signed::Signed, whole_file};
 use crate::ledger::{
-    checkpoint::Verifier,
     judge::Judge,
+    keyring::Verifiers,
     snapshot::{Snapshot, StateDigest},
     tree::Frontier,
 };
@@ -29,7 +29,7 @@ const LARGEST: u64 = 2 * 1024 * 1024 * 1024;
 pub(super) const FILE: &str = "snapshot";
 
 /// The newest snapshot of the folder, whether it fits the database or not.
-pub(super) fn newest(folder: &Path, verifier: &Verifier) -> Option<(Snapshot, StateDigest)> {
+pub(super) fn newest(folder: &Path, verifiers: &Verifiers) -> Option<(Snapshot, StateDigest)> {
     let path = folder.join(FILE);
     let bytes = match read(&path) {
         Ok(bytes) => bytes,
@@ -39,7 +39,7 @@ pub(super) fn newest(folder: &Path, verifier: &Verifier) -> Option<(Snapshot, St
             return None;
         }
     };
-    match Snapshot::parse(&bytes, verifier) {
+    match verifiers.snapshot(&bytes) {
         Ok(found) => Some(found),
         Err(error) => {
             tracing::info!(

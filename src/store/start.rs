@@ -22,19 +22,19 @@ use super::{
     snapshots::Snapshots,
     writer::{State, Writer},
 };
-use crate::ledger::checkpoint::Signer;
+use crate::ledger::keyring::Keyring;
 
 impl Store {
     /// Reads the ledger and starts the writer and the scrub.
     pub(super) async fn start(
         folder: &Path,
         lock: Lock,
-        signer: Signer,
+        keys: Keyring,
         now: OffsetDateTime,
         opening: Opening<'_>,
     ) -> Result<(Self, Vec<Unsigned>), Error> {
         let database = opening.database(folder);
-        let (signed, checkpoint) = Signed::open(folder, signer)?;
+        let (signed, checkpoint) = Signed::open(folder, keys)?;
         let (connection, replayed, covered) =
             opening.begin(&database, &signed, checkpoint, now).await?;
         let Replayed {

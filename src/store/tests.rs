@@ -9,6 +9,7 @@
 
 mod faults;
 mod forged;
+mod handing_over;
 mod passes;
 mod snapshots;
 mod tampering;
@@ -21,7 +22,7 @@ use tempfile::TempDir;
 use super::*;
 use crate::ledger::{
     Event,
-    checkpoint::Checkpoint,
+    checkpoint::{Checkpoint, Signer},
     tree::{leaf_hash, verify_consistency, verify_inclusion},
 };
 

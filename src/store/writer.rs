@@ -195,7 +195,7 @@ impl Writer {
             append.write_reports(connection).await?;
             return connection.end_unchanged().await;
         }
-        let note = Some(self.signed.sign_head(&append.head));
+        let note = Some(self.signed.sign_head(&append.head, self.judge.state())?);
         let at = before.as_ref();
         self.inserts.append(connection, at, rows, note).await?;
         append.write_reports(connection).await?;
@@ -299,6 +299,8 @@ impl Writer {
         if let Some(event) = replayed.unsigned.first() {
             return Err(event.tampered());
         }
+        let state = replayed.judge.state();
+        self.signed.expect_keys(state, &signed.heads())?;
         connection.end_reading().await?;
         *self.shared.write() = replayed.judge.clone();
         self.judge = replayed.judge;
@@ -340,7 +342,7 @@ impl Writer {
             return;
         }
         self.signed_at = Instant::now();
-        let (signed, head) = (self.signed.clone(), self.state.borrow().head.clone());
+        let (signed, head) = (self.signed.clone(), self.signable());
         tokio::spawn(async move { warn_unsigned(signed.sign(|| head.clone()).await) });
     }
 
@@ -355,8 +357,7 @@ impl Writer {
     /// Keeps the signed head near the real one, so that an old backup is noticed even if no client
     /// asked for a checkpoint.
     async fn sign(&self) {
-        let head = || self.state.borrow().head.clone();
-        warn_unsigned(self.signed.sign(head).await);
+        warn_unsigned(self.signed.sign(|| self.signable()).await);
     }
 
     async fn finish(mut self) {

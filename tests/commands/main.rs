@@ -23,6 +23,7 @@ mod false_answers;
 mod hosts;
 mod keeping;
 mod ledger;
+mod ledger_key;
 mod on_behalf;
 mod pasted;
 mod policy;

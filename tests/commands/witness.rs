@@ -16,7 +16,7 @@ use axum::{
     routing::get,
 };
 use ct_merkle::mem_backed_tree::MemoryBackedTree;
-use daypass::ledger::{checkpoint::Signer, tile::Tile};
+use daypass::ledger::{checkpoint::Signer, handover::Handover, tile::Tile};
 use parking_lot::Mutex;
 use serde_json::Value;
 use sha2::{Digest, Sha256};
@@ -38,6 +38,10 @@ struct Shown {
     leaves: Vec<String>,
     origin: &'static str,
     seed: u8,
+    /// The seed of another key that signs beside it.
+    also: Option<u8>,
+    /// The answer to `/ledger-keys`; none: 404.
+    keys: Option<String>,
     /// Whether its tiles are of another ledger.
     has_false_tiles: bool,
     is_silent: bool,
@@ -51,6 +55,8 @@ impl Shown {
             leaves: leaves.collect(),
             origin: ORIGIN,
             seed: 7,
+            also: None,
+            keys: None,
             has_false_tiles: false,
             is_silent: false,
         }
@@ -74,7 +80,28 @@ impl Shown {
         }
         let root = tree.root();
         let root = root.as_bytes().as_slice().try_into().unwrap();
-        self.signer().sign(self.leaves.len() as u64, root)
+        let note = self.signer().sign(self.leaves.len() as u64, root);
+        let also = self.also.map(|seed| {
+            let note = Signer::new(self.origin, &[seed; 32]).unwrap();
+            let note = note.sign(self.leaves.len() as u64, root);
+            note.split_once("\n\n").unwrap().1.to_owned()
+        });
+        note + &also.unwrap_or_default()
+    }
+
+    /// The same, signed by these keys, with these handovers to the first of them.
+    fn signed_by(self, seed: u8, also: Option<u8>, handovers: &[Handover]) -> Self {
+        let key = verifier_key(&Self {
+            seed,
+            ..self.clone()
+        });
+        let keys = serde_json::json!({ "key": key, "handovers": handovers });
+        Self {
+            seed,
+            also,
+            keys: Some(keys.to_string()),
+            ..self
+        }
     }
 
     /// The bytes of `/tile/PATH`; none beyond the head.
@@ -129,8 +156,13 @@ impl Server {
             let tile = shown.lock().tile(&path);
             tile.ok_or(StatusCode::NOT_FOUND)
         };
+        let keys = async |State(shown): State<Arc<Mutex<Shown>>>| {
+            let keys = shown.lock().keys.clone();
+            keys.ok_or(StatusCode::NOT_FOUND)
+        };
         let router = Router::new()
             .route("/checkpoint", get(checkpoint))
+            .route("/ledger-keys", get(keys))
             .route("/tile/{*path}", get(tile))
             .with_state(shown.clone());
         tokio::spawn(async move { axum::serve(listener, router).await });
@@ -420,4 +452,71 @@ async fn a_witness_that_is_killed_loses_nothing_of_a_real_server() {
     }
     let done = place.run(&[&url], &["--once"]).await;
     assert_eq!(sighting(&done.exits("at last", 0)), ["continues"]);
+}
+
+/// The handover at `size` from the key of one seed to that of another.
+fn handover(size: u64, old: u8, new: u8) -> Handover {
+    let key = |seed| Signer::new(ORIGIN, &[seed; 32]).unwrap();
+    Handover::sign(&key(old), &key(new), size).unwrap()
+}
+
+#[tokio::test]
+async fn a_witness_follows_a_handover_for_good() {
+    let server = Server::start(Shown::of("honest", 3)).await;
+    let place = Place::of(&server.shown.lock().clone());
+    place.look(&[&server]).await.exits("the old key", 0);
+    let chain = [handover(3, 7, 8)];
+    server.show(Shown::of("honest", 5).signed_by(8, Some(7), &chain));
+    let done = place.look(&[&server]).await.exits("both keys", 0);
+    assert_eq!(done.json()["handovers"][0]["size"], 3, "{done:?}");
+    server.show(Shown::of("honest", 6).signed_by(8, None, &chain));
+    let done = place.look(&[&server]).await.exits("the new key", 0);
+    assert_eq!(sighting(&done), ["continues"]);
+    // A thief with the old key goes on from the honest ledger.
+    for (case, shown) in [
+        ("it shows no keys", Shown::of("honest", 7)),
+        (
+            "and a fork",
+            Shown::of("honest", 7).signed_by(9, Some(7), &[handover(5, 7, 9)]),
+        ),
+    ] {
+        server.show(shown);
+        let done = place.look(&[&server]).await.exits(case, 7);
+        assert!(done.stdout.contains("wrong_key"), "{case}: {done:?}");
+    }
+    server.show(Shown::of("honest", 8).signed_by(8, None, &chain));
+    place.look(&[&server]).await.exits("the honest server", 0);
+    assert_eq!(place.sizes(), [3, 5, 6, 8]);
+}
+
+#[tokio::test]
+async fn a_witness_follows_no_handover_that_the_old_key_did_not_sign() {
+    let mut unsigned = handover(3, 7, 8);
+    unsigned.old_signature.clone_from(&unsigned.new_signature);
+    let moved = Handover {
+        size: 2,
+        ..handover(3, 7, 8)
+    };
+    for (case, chain) in [
+        ("no handover", vec![]),
+        ("another start", vec![handover(3, 9, 8)]),
+        ("without the old key", vec![unsigned]),
+        ("moved", vec![moved]),
+        (
+            "after what was seen by the old key alone",
+            vec![handover(1, 7, 8)],
+        ),
+    ] {
+        let server = Server::start(Shown::of("honest", 3)).await;
+        let place = Place::of(&server.shown.lock().clone());
+        place.look(&[&server]).await.exits("the old key", 0);
+        for also in [None, Some(7)] {
+            server.show(Shown::of("honest", 5).signed_by(8, also, &chain));
+            let done = place.look(&[&server]).await.exits(case, 7);
+            assert!(done.stdout.contains("wrong_key"), "{case}: {done:?}");
+        }
+        // Nothing was kept of it.
+        server.show(Shown::of("honest", 5));
+        place.look(&[&server]).await.exits("the old key again", 0);
+    }
 }

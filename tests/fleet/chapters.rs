@@ -41,6 +41,9 @@ const ELSEWHERE: &[(&str, &str, &str, &str, &str)] = &[
     ("ledger", "Witness", "daypass admin accept-restore", "tests/host/restored.rs", "\"accept-restore\""),
     // It follows for ever, on a machine of its own.
     ("ledger", "Witness", "daypass ledger witness https://", "tests/commands/witness.rs", r#"["ledger", "witness", &url, "--key", &key, "--interval""#),
+    // These need a ledger that changes its key.
+    ("ledger-key", "How", "", "tests/commands/ledger_key.rs", r#""admin", "ledger-key""#),
+    ("ledger-key", "Who follows how", "", "tests/commands/ledger_key.rs", r#""ledger", "witness""#),
     // These need a log of sshd.
     ("security", "What it does not protect", "daypass ledger reconcile", "tests/commands/reconcile.rs", r#""reconcile","#),
     ("ledger", "", "daypass ledger reconcile", "tests/commands/reconcile.rs", r#""reconcile","#),

@@ -19,6 +19,7 @@ mod emergencies;
 mod failover;
 mod faults;
 mod hosts;
+mod ledger_key;
 mod migrating;
 mod network;
 mod operator;

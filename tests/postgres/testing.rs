@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use daypass::{
-    ledger::{EventKind, checkpoint::Signer},
+    ledger::{EventKind, checkpoint::Signer, keyring::Keyring},
     store::{Error, PostgresAddress, Store},
 };
 use tempfile::TempDir;
@@ -46,10 +46,14 @@ impl Replica {
         self.open_as(address, signer()).await
     }
 
-    pub(crate) async fn open_as(&self, address: &str, signer: Signer) -> Result<Store, Error> {
+    pub(crate) async fn open_as(
+        &self,
+        address: &str,
+        keys: impl Into<Keyring>,
+    ) -> Result<Store, Error> {
         let address = PostgresAddress::parse(address)?;
         let started = EventKind::started("0.1.0", "daypass.example.com");
-        Store::open_on(self.0.path(), &address, signer, started, NOW).await
+        Store::open_on(self.0.path(), &address, keys, started, NOW).await
     }
 
     /// The message of a start that is refused.

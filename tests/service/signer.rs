@@ -19,6 +19,7 @@ use crate::{
     support::{
         agent::Agent,
         api::{Api, ask},
+        handover::{hand_over_files, take_old_key_out},
         https,
         server::{Process, ServerFiles, signal},
         signer::{SignerFiles, verifier},
@@ -488,4 +489,30 @@ async fn many_passes_share_a_call_and_a_proof() {
     assert!(calls < count / 2, "{calls} calls for {count} passes");
     running.stop().await;
     process.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_signer_follows_the_ledger_to_its_next_key() {
+    let (files, signer, _) = site().await;
+    let running = signer.spawn(&[]);
+    let mut process = files.spawn(&[]);
+    let api = files.expect_api(&mut process).await;
+    expect_pass(&user(&files, &api, "alice")).await;
+    process.stop().await;
+    hand_over_files(&files).await;
+    let mut process = files.spawn(&[]);
+    let api = files.expect_api(&mut process).await;
+    expect_pass(&user(&files, &api, "alice")).await;
+    assert!(signer.log().contains("followed"), "{}", signer.log());
+    process.stop().await;
+    // The new key alone, for a signer that was started anew and whose configuration has the old.
+    take_old_key_out(&files);
+    running.stop().await;
+    let running = signer.spawn(&[]);
+    let mut process = files.spawn(&[]);
+    let api = files.expect_api(&mut process).await;
+    expect_pass(&user(&files, &api, "alice")).await;
+    process.stop().await;
+    running.stop().await;
+    signer.must(&["--check"]);
 }

@@ -8,7 +8,7 @@ use std::{
 };
 
 use daypass::{
-    ledger::{EventKind, tree::leaf_hash},
+    ledger::{EventKind, checkpoint::Signer, tree::leaf_hash},
     store::Store,
 };
 use time::OffsetDateTime;
@@ -16,7 +16,12 @@ use tokio::task::JoinSet;
 
 use crate::{
     observe::{size, start},
-    support::{env::TestEnv, https},
+    support::{
+        env::TestEnv,
+        files,
+        handover::{hand_over, verifier_of},
+        https,
+    },
 };
 
 /// The verifier: a program of Go's own packages.
@@ -229,4 +234,38 @@ async fn entry_bundles_are_the_leaves_of_the_tiles_and_want_an_auditors_token() 
         );
         assert!(!said.contains("\"index\""), "{said}");
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn gos_own_packages_verify_a_checkpoint_that_two_keys_sign() {
+    let mut env = start(TestEnv::new()).await;
+    let mut go = Go::compile(&env);
+    go.assert_verifies(&env).await;
+    let (world, key) = (env.folder().join("world"), "key = \"ledger_key\"");
+    files::write_key(&world.join("ledger_key_2"), &files::new_key());
+    let both = format!("{key}\nnext_key = \"ledger_key_2\"");
+    files::edit(&world.join("daypass.toml"), key, &both);
+    env.restart().await;
+    let signer = |name: &str| {
+        let key = ssh_key::PrivateKey::read_openssh_file(&world.join(name)).unwrap();
+        let seed = key.key_data().ed25519().unwrap().private.to_bytes();
+        Signer::new("localhost/ledger", &seed).unwrap()
+    };
+    let new = verifier_of(&signer("ledger_key_2"), &signer("ledger_key"));
+    let now = OffsetDateTime::now_utc();
+    let store = &env.authority().store;
+    hand_over(store, "localhost", &new, now).await.unwrap();
+    go.assert_verifies(&env).await;
+    // The same with the new key, which the operator gives it; earlier notes are the old key's.
+    let old = std::mem::replace(&mut go.arguments[2], new.to_string());
+    go.notes.retain(|note| {
+        fs::read_to_string(note)
+            .unwrap()
+            .matches("\n\u{2014} ")
+            .count()
+            > 1
+    });
+    assert_ne!(old, go.arguments[2]);
+    go.assert_verifies(&env).await;
+    env.close().await;
 }

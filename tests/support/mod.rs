@@ -29,6 +29,7 @@ pub mod decisions;
 pub mod env;
 pub mod faketime;
 pub mod files;
+pub mod handover;
 pub mod hosts;
 pub mod https;
 pub mod issued;

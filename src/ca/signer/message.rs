@@ -8,6 +8,7 @@ use crate::{
     ca::to_sign::HostDocument,
     ledger::{
         evidence::{Evidence, Recorded},
+        handover::{self, Handover},
         tree::Hash,
     },
     ssh::wire::{Reader, put_length, put_string},
@@ -35,6 +36,8 @@ pub(crate) enum Question {
     Status,
     /// Sign this.
     Sign(Request),
+    /// Follow the ledger's key by these handovers.
+    Keys(Vec<Handover>),
 }
 
 /// Messages to sign, and the evidence behind them.
@@ -121,6 +124,7 @@ const SIGN: u8 = 2;
 const VERDICTS: u8 = 3;
 const STALE: u8 = 4;
 const REFUSED: u8 = 5;
+const KEYS: u8 = 6;
 
 const PASS: u8 = 1;
 const DOCUMENT: u8 = 2;
@@ -133,8 +137,16 @@ const AWAY: u8 = 3;
 impl Question {
     /// The bytes of the question.
     pub(crate) fn encode(&self) -> Vec<u8> {
-        let Self::Sign(request) = self else {
-            return vec![STATUS];
+        let request = match self {
+            Self::Status => return vec![STATUS],
+            Self::Keys(handovers) => {
+                let mut out = vec![KEYS];
+                // Cannot fail: it holds numbers and texts only.
+                let json = serde_json::to_vec(handovers).unwrap_or_default();
+                put_string(&mut out, &json);
+                return out;
+            }
+            Self::Sign(request) => request,
         };
         let mut out = vec![SIGN];
         out.extend_from_slice(&request.known.to_be_bytes());
@@ -153,6 +165,7 @@ impl Question {
         let question = match reader.byte()? {
             STATUS => Self::Status,
             SIGN => Self::Sign(request(&mut reader)?),
+            KEYS => Self::Keys(handovers(reader.string()?)?),
             _ => return None,
         };
         reader.is_empty().then_some(question)
@@ -196,6 +209,12 @@ fn request(reader: &mut Reader<'_>) -> Option<Request> {
         consistency,
         items,
     })
+}
+
+/// Handovers as JSON. Nothing of them is verified.
+fn handovers(json: &[u8]) -> Option<Vec<Handover>> {
+    let read = || serde_json::from_slice(json).ok();
+    (json.len() <= handover::LONGEST).then(read).flatten()
 }
 
 fn item(reader: &mut Reader<'_>) -> Option<Item> {

@@ -9,6 +9,14 @@ pub(crate) enum Refusal {
     /// Its checkpoint is not signed by the ledger's key, or not a checkpoint.
     #[error("the checkpoint is refused: {0}")]
     Checkpoint(String),
+    /// The ledger's handovers do not lead on from the key that is known.
+    #[error("the handovers of the ledger's key are refused: {why}")]
+    Keys {
+        /// The fault.
+        why: String,
+        /// Whether one key handed the ledger over to two.
+        is_fork: bool,
+    },
     /// Its proof starts from an earlier checkpoint than the remembered one. The caller may ask
     /// again from this size.
     #[error("the signer remembers a newer checkpoint, of {0} events")]
@@ -42,6 +50,7 @@ impl Refusal {
     pub(crate) fn is_alarming(&self) -> bool {
         match self {
             Self::Smaller { .. } | Self::Fork { .. } => true,
+            Self::Keys { is_fork, .. } => *is_fork,
             Self::Checkpoint(_) | Self::Stale(_) => false,
         }
     }

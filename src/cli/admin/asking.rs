@@ -67,7 +67,12 @@ impl Wanted<'_> {
         if preview.covers_caller || self.is_own_key {
             return Some(match self.verb {
                 Verb::Revoke => format!("{} covers you", self.target),
-                Verb::Lock | Verb::Unlock | Verb::AddHost | Verb::RemoveHost | Verb::CaKey(_) => {
+                Verb::Lock
+                | Verb::Unlock
+                | Verb::AddHost
+                | Verb::RemoveHost
+                | Verb::CaKey(_)
+                | Verb::ChangeLedgerKey => {
                     format!(
                         "{} covers you, and you cannot end a lock on yourself",
                         self.target
@@ -110,7 +115,8 @@ impl Wanted<'_> {
                 | Target::Through(_)
                 | Target::Host(_)
                 | Target::NewHost(_)
-                | Target::CaKey { .. },
+                | Target::CaKey { .. }
+                | Target::LedgerKey(_),
             ) => String::new(),
         };
         format!("daypass admin {}{reason} --yes {target}", word(self.verb))
@@ -128,6 +134,7 @@ fn word(verb: Verb) -> &'static str {
         Verb::CaKey(Stage) => "keys stage",
         Verb::CaKey(Activate) => "keys activate",
         Verb::CaKey(Retire) => "keys retire",
+        Verb::ChangeLedgerKey => "ledger-key",
     }
 }
 

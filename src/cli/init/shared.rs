@@ -8,7 +8,7 @@ use super::files::absolute;
 use crate::{
     cli::{Failure, Global, failure::Code},
     config::SharedStore,
-    ledger::checkpoint::Signer,
+    ledger::{checkpoint::Signer, keyring::Keyring},
     modes,
     store::{self, PostgresAddress},
 };
@@ -75,7 +75,7 @@ impl Shared {
         OsRng.fill_bytes(&mut seed);
         let signer = Signer::new(&format!("{name}/ledger"), &seed);
         let signer = signer.map_err(|error| failed(error.to_string()))?;
-        let examined = store::examine(&address, &signer.verifier()).await;
+        let examined = store::examine(&address, &Keyring::from(signer).verifiers()).await;
         match examined {
             Ok(examined) if examined.size.is_none() => {
                 for weakness in examined.weaknesses {

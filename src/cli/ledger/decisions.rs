@@ -127,6 +127,7 @@ impl Decisions {
                 | EventKind::KeyStaged { .. }
                 | EventKind::KeyActivated { .. }
                 | EventKind::KeyRetired { .. }
+                | EventKind::LedgerKeyChanged(_)
                 | EventKind::HostAdded(_)
                 | EventKind::HostJoined(_)
                 | EventKind::HostRemoved(_)

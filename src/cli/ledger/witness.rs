@@ -17,6 +17,7 @@ use crate::{
         follow::{Alarm, Following, Seen, Sighting, Trouble, Witness},
         now,
     },
+    ledger::handover::Handover,
 };
 
 /// Options of `daypass ledger witness`.
@@ -104,7 +105,8 @@ async fn look(
         match witness.look(at).await {
             Ok(seen) => {
                 is_heard = true;
-                if everything || seen.sighting != Sighting::Unchanged {
+                if everything || seen.sighting != Sighting::Unchanged || !seen.handovers.is_empty()
+                {
                     show(global, server, &seen)?;
                 }
             }
@@ -121,6 +123,12 @@ async fn look(
 }
 
 fn show(global: &Global, server: &str, seen: &Seen) -> Result<(), Failure> {
+    for Handover { size, new, .. } in &seen.handovers {
+        global.say(&format!(
+            "note: the ledger has another key from entry {size} on, {new}; the key before it has signed that, and this \
+             witness follows it"
+        ));
+    }
     if let Some(spoken) = &seen.restored {
         global.say(&format!("note: {spoken}"));
     }
@@ -133,6 +141,7 @@ fn show(global: &Global, server: &str, seen: &Seen) -> Result<(), Failure> {
         "origin": checkpoint.origin,
         "size": checkpoint.size,
         "root": root,
+        "handovers": seen.handovers,
     });
     global.print(&line, |_| {
         let how = match seen.sighting {

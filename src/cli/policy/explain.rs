@@ -278,6 +278,7 @@ fn from_event(event: Event) -> Result<Subject, Failure> {
         | EventKind::KeyStaged { .. }
         | EventKind::KeyActivated { .. }
         | EventKind::KeyRetired { .. }
+        | EventKind::LedgerKeyChanged(_)
         | EventKind::HostAdded(_)
         | EventKind::HostJoined(_)
         | EventKind::HostRemoved(_)

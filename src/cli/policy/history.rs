@@ -78,6 +78,7 @@ impl Requests {
             | EventKind::KeyStaged { .. }
             | EventKind::KeyActivated { .. }
             | EventKind::KeyRetired { .. }
+            | EventKind::LedgerKeyChanged(_)
             | EventKind::HostAdded(_)
             | EventKind::HostJoined(_)
             | EventKind::HostRemoved(_)
@@ -150,6 +151,7 @@ fn asked(what: &EventKind) -> Option<(&Actor, &RequestDetails)> {
         | EventKind::KeyStaged { .. }
         | EventKind::KeyActivated { .. }
         | EventKind::KeyRetired { .. }
+        | EventKind::LedgerKeyChanged(_)
         | EventKind::HostAdded(_)
         | EventKind::HostJoined(_)
         | EventKind::HostRemoved(_)
@@ -246,6 +248,7 @@ fn recorded(event: Event) -> Option<Result<Recorded, String>> {
         | EventKind::KeyStaged { .. }
         | EventKind::KeyActivated { .. }
         | EventKind::KeyRetired { .. }
+        | EventKind::LedgerKeyChanged(_)
         | EventKind::HostAdded(_)
         | EventKind::HostJoined(_)
         | EventKind::HostRemoved(_)

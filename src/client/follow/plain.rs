@@ -12,6 +12,7 @@ use crate::{
         connect::{Address, Roots},
     },
     ledger::{
+        handover::{self, PublishedKeys},
         recovery::{self, Recovery},
         tile::Tile,
     },
@@ -28,7 +29,7 @@ const CHECKPOINT: usize = 64 * 1024;
 const TILE: usize = 256 * 32;
 
 /// The plain HTTPS side of one server.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Plain {
     url: Url,
     address: String,
@@ -89,6 +90,16 @@ impl Plain {
         recovery
             .map(Some)
             .map_err(|error| format!("/recovery: {error}"))
+    }
+
+    /// The ledger's keys; none if the server is older than handovers.
+    pub(super) async fn ledger_keys(&self) -> Result<Option<PublishedKeys>, String> {
+        let Some(bytes) = self.get("/ledger-keys", handover::LONGEST).await? else {
+            return Ok(None);
+        };
+        let keys = serde_json::from_slice(&bytes);
+        keys.map(Some)
+            .map_err(|error| format!("/ledger-keys: {error}"))
     }
 
     async fn expect(&self, path: &str, limit: usize) -> Result<Vec<u8>, String> {

@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     client::{Error, clock::now, state::write_atomically},
-    ledger::checkpoint::{Checkpoint, Verifier},
+    ledger::{checkpoint::Checkpoint, handover::KeyHistory},
 };
 
 /// The newest file.
@@ -62,7 +62,7 @@ impl Record {
     /// # Errors
     /// Returns [`Error::Usage`] if another witness uses it or a line is damaged, and
     /// [`Error::File`] if it cannot be read or written.
-    pub(super) fn open(folder: &Path, verifier: &Verifier) -> Result<Self, Error> {
+    pub(super) fn open(folder: &Path, keys: &KeyHistory) -> Result<Self, Error> {
         let path = folder.join(FILE);
         let open = |path: &Path| {
             let mut options = OpenOptions::new();
@@ -75,7 +75,7 @@ impl Record {
             return Err(Error::Usage(message));
         }
         let mut file = open(&path)?;
-        let (by_server, length) = read(&file, verifier).map_err(|fault| match fault {
+        let (by_server, length) = read(&file, keys).map_err(|fault| match fault {
             Unread::File(error) => Error::file(&path)(error),
             Unread::Line(number) => Error::Usage(format!(
                 "line {number} of {} is damaged: keep the file as evidence, and move it away",
@@ -93,6 +93,12 @@ impl Record {
             by_server,
             _lock: lock,
         })
+    }
+
+    /// The first note that counts and is not signed by the key of its size.
+    pub(super) fn contradicting(&self, keys: &KeyHistory) -> Option<&str> {
+        let mut notes = self.by_server.values().map(|(_, note)| note.as_str());
+        notes.find(|note| keys.verify(note).is_err())
     }
 
     /// The largest checkpoint.
@@ -210,7 +216,7 @@ enum Unread {
 
 /// Reads every whole line. Verifies those that still count. Returns them, and the length up to the
 /// last whole line.
-fn read(file: &File, verifier: &Verifier) -> Result<(ByServer, u64), Unread> {
+fn read(file: &File, keys: &KeyHistory) -> Result<(ByServer, u64), Unread> {
     let mut reader = BufReader::new(file);
     let (mut newest, mut length, mut text) = (BTreeMap::new(), 0, Vec::new());
     for number in 1.. {
@@ -231,7 +237,7 @@ fn read(file: &File, verifier: &Verifier) -> Result<(ByServer, u64), Unread> {
         length += read as u64;
     }
     let verified = newest.into_iter().map(|(server, (number, note))| {
-        let checkpoint = verifier.verify(&note).map_err(|_| Unread::Line(number))?;
+        let checkpoint = keys.verify(&note).map_err(|_| Unread::Line(number))?;
         Ok((server, (checkpoint, note)))
     });
     Ok((verified.collect::<Result<_, _>>()?, length))
@@ -249,6 +255,10 @@ mod tests {
     use super::*;
     use crate::ledger::checkpoint::Signer;
 
+    fn keys() -> KeyHistory {
+        signer().verifier().into()
+    }
+
     fn signer() -> Signer {
         Signer::new("x/ledger", &[7; 32]).unwrap()
     }
@@ -262,7 +272,7 @@ mod tests {
     #[test]
     fn a_line_that_was_cut_off_is_removed_and_a_damaged_one_refused() {
         let folder = tempfile::tempdir().unwrap();
-        let (folder, verifier) = (folder.path(), signer().verifier());
+        let (folder, verifier) = (folder.path(), keys());
         let mut record = Record::open(folder, &verifier).unwrap();
         add(&mut record, "https://a", 3);
         add(&mut record, "https://b", 2);
@@ -288,7 +298,7 @@ mod tests {
     #[test]
     fn the_record_is_one_witness_own() {
         let folder = tempfile::tempdir().unwrap();
-        let verifier = signer().verifier();
+        let verifier = keys();
         let first = Record::open(folder.path(), &verifier).unwrap();
         let second = Record::open(folder.path(), &verifier).unwrap_err();
         assert!(second.to_string().contains("another witness"), "{second}");
@@ -299,7 +309,7 @@ mod tests {
     #[test]
     fn full_files_are_kept_up_to_a_number_and_the_newest_begins_with_what_counts() {
         let folder = tempfile::tempdir().unwrap();
-        let (folder, verifier) = (folder.path(), signer().verifier());
+        let (folder, verifier) = (folder.path(), keys());
         let mut record = Record::open(folder, &verifier).unwrap();
         add(&mut record, "https://behind", 2);
         for size in 3..20 {

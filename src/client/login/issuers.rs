@@ -210,6 +210,7 @@ mod tests {
             issuers: vec![issuer(Binding::Nonce, false)],
             ca_keys: Vec::new(),
             ledger_verifier_key: String::new(),
+            ledger_handovers: Vec::new(),
             host_patterns: Vec::new(),
             behind_bastions: Vec::new(),
             bastions: Vec::new(),

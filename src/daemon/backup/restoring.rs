@@ -19,7 +19,7 @@ use super::{
 use crate::{
     config::{Config, Surroundings, Unread},
     daemon::{Error, parts, state},
-    ledger::checkpoint::Signer,
+    ledger::keyring::Keyring,
     store,
 };
 
@@ -60,8 +60,8 @@ pub(crate) async fn restore(
         None => from_copy(folder, &manifest)?,
     };
     expect_embedded(&config)?;
-    let signer = signer(&config, &missing)?;
-    let is_signed = check_signature(folder, &list, &manifest, &signer)?;
+    let keys = keyring(&config, &missing)?;
+    let is_signed = check_signature(folder, &list, &manifest, &keys)?;
     if !is_signed && !options.unsigned {
         return Err(unsigned(folder));
     }
@@ -120,15 +120,16 @@ fn from_copy<'a>(
     Ok((config, missing))
 }
 
-/// The ledger's key, which may be among the files that are still missing.
-fn signer(config: &Config, missing: &[Missing<'_>]) -> Result<Signer, Error> {
-    let key = missing
-        .iter()
-        .find(|(stored, _)| stored.path == config.ledger_key);
-    match key {
-        Some((_, bytes)) => parts::signer_of(config, &String::from_utf8_lossy(bytes)),
-        None => parts::signer(config),
-    }
+/// The ledger's keys, which may be among the files that are still missing.
+fn keyring(config: &Config, missing: &[Missing<'_>]) -> Result<Keyring, Error> {
+    let text = |file: &Path| {
+        let found = missing.iter().find(|(stored, _)| stored.path == file);
+        found.map(|(_, bytes)| Zeroizing::new(String::from_utf8_lossy(bytes).into_owned()))
+    };
+    parts::keyring_from(config, |file| match text(file) {
+        Some(text) => Ok(text),
+        None => parts::ledger_key_text(file),
+    })
 }
 
 /// Whether the copy has a signature.
@@ -139,28 +140,28 @@ fn check_signature(
     folder: &Path,
     list: &[u8],
     manifest: &Manifest,
-    signer: &Signer,
+    keys: &Keyring,
 ) -> Result<bool, Error> {
     let path = folder.join(SIGNATURE);
     if path.symlink_metadata().is_err() {
         return Ok(false);
     }
     let note = read(&path, LARGEST_SIGNATURE)?;
-    let verifier = signer.verifier();
-    let signed = verifier.verify_backup(&String::from_utf8_lossy(&note));
+    let verifiers = keys.verifiers();
+    let signed = verifiers.verify_backup(&String::from_utf8_lossy(&note));
     if signed.is_ok_and(|(_, digest)| digest == sha256(list)) {
         return Ok(true);
     }
-    let (list, ours) = (folder.join(FILE), verifier.to_string());
+    let (list, ours) = (folder.join(FILE), verifiers.key.to_string());
     let list = list.display();
-    Err(refused(match manifest.ledger == ours {
+    Err(refused(match verifiers.names(&manifest.ledger) {
         true => format!(
             "{list} is not the list that was signed when the backup was made (it or {} was changed): use another copy",
             path.display()
         ),
         false => format!(
             "{list} is not signed by this server's ledger key {ours}. It says that it is of the ledger {}: use the configuration \
-             and the keys of the same server; if they are, the list was changed: use another copy",
+             and the keys of the same server; if they are, the list was changed: use another copy. {BEFORE}",
             manifest.ledger
         ),
     }))
@@ -209,15 +210,27 @@ async fn put_back(
     }
     expect_same_server(config, manifest)?;
     state::folder(&config.state).map_err(Error::state(&config.state))?;
-    let signer = parts::signer(config)?;
-    Ok(store::restore(folder, &config.state, signer).await?.size)
+    let keys = parts::keyring(config)?;
+    Ok(store::restore(folder, &config.state, keys).await?.size)
 }
+
+/// What to do about a copy from before a handover of the ledger's key.
+const BEFORE: &str = "If the backup is from before the ledger was handed over to another key, name the old key as [ledger] \
+     `key` and the new one as `next_key`, and hand it over again afterwards (`daypass help ledger-key`)";
 
 fn expect_same_server(config: &Config, manifest: &Manifest) -> Result<(), Error> {
     let summary = parts::summarize(config)?;
+    if !parts::keyring(config)?.verifiers().names(&manifest.ledger) {
+        return Err(refused(format!(
+            "the ledger key of {} is {}, and that of the backup is {}: use the configuration and the keys of the same \
+             server. {BEFORE}",
+            config.origin().display(),
+            summary.ledger,
+            manifest.ledger
+        )));
+    }
     for (what, ours, theirs) in [
         ("server", &config.name, &manifest.server),
-        ("ledger key", &summary.ledger, &manifest.ledger),
         ("CA key", &summary.ca_key, &manifest.ca_key),
     ] {
         if ours != theirs {

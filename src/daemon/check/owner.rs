@@ -89,6 +89,7 @@ fn files(config: &Config, purpose: Purpose) -> Vec<PathBuf> {
     let mut files = vec![config.origin().to_owned(), config.policy.clone()];
     if purpose != Purpose::Reload {
         files.push(config.ledger_key.clone());
+        files.extend(config.next_ledger_key.clone());
         let hosts = config.hosts.iter().flat_map(|hosts| &hosts.keys);
         for key in config.ca_keys.iter().chain(hosts) {
             files.push(key.file.clone());

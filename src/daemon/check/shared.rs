@@ -30,10 +30,10 @@ pub(super) async fn check(
         return findings;
     }
     // Without its key, the ledger's key has a finding of its own.
-    let Ok(signer) = parts::signer(config) else {
+    let Ok(keys) = parts::keyring(config) else {
         return findings;
     };
-    match store::examine(address, &signer.verifier()).await {
+    match store::examine(address, &keys.verifiers()).await {
         Ok(examined) => {
             let message = match examined.size {
                 Some(size) => format!("the {address} has the ledger, with {size} events"),

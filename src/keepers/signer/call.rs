@@ -119,8 +119,24 @@ impl Caller {
                 self.place.address
             )));
         }
+        self.show_keys().await?;
         self.known = Some(remembered);
         Ok(remembered)
+    }
+
+    /// Shows the signer how the ledger came to its key, so that it follows while the key that it
+    /// knows still signs too.
+    async fn show_keys(&mut self) -> Result<(), Away> {
+        let ledger = self.place.ledger.get();
+        let handovers = ledger.map_or_else(Vec::new, |ledger| ledger.handovers());
+        if handovers.is_empty() {
+            return Ok(());
+        }
+        match self.ask(&Question::Keys(handovers)).await? {
+            Answer::Status { .. } => Ok(()),
+            Answer::Refused(why) => Err(Away(format!("the signer refuses: {why}"))),
+            Answer::Verdicts(_) | Answer::Stale(_) => Err(self.odd()),
+        }
     }
 
     /// Shows the signer the ledger and these messages. If it remembers a newer ledger, which

@@ -15,13 +15,16 @@ use crate::{
         key::{Away, Unsigned},
         to_sign::{HostDocument, ToSign},
     },
-    ledger::evidence::Evidence,
+    ledger::{evidence::Evidence, handover::Handover},
 };
 
 /// The ledger, as far as a signer wants proofs of it.
 pub(crate) trait Ledger: Send + Sync {
     /// Events with their proofs, in a ledger that goes on from one of `known` events.
     fn evidence<'a>(&'a self, known: u64, indices: &'a [u64]) -> Proving<'a>;
+
+    /// The handovers of its key, in their order.
+    fn handovers(&self) -> Vec<Handover>;
 }
 
 /// Evidence that is being read.

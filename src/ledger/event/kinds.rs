@@ -3,7 +3,7 @@
 use super::{EventKind, target::Covered};
 
 /// The names of all kinds.
-pub(crate) const KINDS: [&str; 26] = [
+pub(crate) const KINDS: [&str; 27] = [
     "approved",
     "ca_key_ordered",
     "cancelled",
@@ -20,6 +20,7 @@ pub(crate) const KINDS: [&str; 26] = [
     "key_activated",
     "key_retired",
     "key_staged",
+    "ledger_key_changed",
     "locked",
     "policy_loaded",
     "refused",
@@ -70,6 +71,7 @@ impl EventKind {
             | Self::KeyActivated { .. }
             | Self::KeyRetired { .. }
             | Self::CaKeyOrdered(_)
+            | Self::LedgerKeyChanged(_)
             | Self::HostAdded(_)
             | Self::HostJoined(_)
             | Self::HostRemoved(_)
@@ -102,6 +104,7 @@ impl EventKind {
             Self::KeyActivated { .. } => "key_activated",
             Self::KeyRetired { .. } => "key_retired",
             Self::CaKeyOrdered(_) => "ca_key_ordered",
+            Self::LedgerKeyChanged(_) => "ledger_key_changed",
             Self::HostAdded(_) => "host_added",
             Self::HostJoined(_) => "host_joined",
             Self::HostRemoved(_) => "host_removed",
@@ -136,6 +139,7 @@ impl EventKind {
             | Self::Locked(_)
             | Self::Unlocked(_)
             | Self::CaKeyOrdered(_)
+            | Self::LedgerKeyChanged(_)
             | Self::HostAdded(_)
             | Self::HostJoined(_)
             | Self::HostRemoved(_)

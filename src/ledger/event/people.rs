@@ -25,6 +25,7 @@ impl EventKind {
             Self::Locked(locked) => (Some(&locked.who), None),
             Self::Unlocked(unlocked) => (Some(&unlocked.who), None),
             Self::Denials(denials) => (denials.who.as_ref(), None),
+            Self::LedgerKeyChanged(changed) => (Some(&changed.who), None),
             Self::HostAdded(added) => (Some(&added.who), None),
             Self::HostRemoved(removed) => (Some(&removed.who), None),
             Self::CaKeyOrdered(ordered) => (Some(&ordered.who), None),

@@ -50,6 +50,7 @@ impl EventKind {
             Self::Locked(it) => Some(order(it.who, it.proof, ("lock", &it.target), rejection)),
             Self::Unlocked(it) => Some(order(it.who, it.proof, ("unlock", &it.target), rejection)),
             Self::Revoked(it) => Some(order(it.who, it.proof, ("revoke", &it.target), rejection)),
+            Self::LedgerKeyChanged(it) => Some(order(it.who, it.proof, ("change ledger key", &it.handover.new), rejection)),
             Self::HostAdded(it) => Some(order(it.who, it.proof, ("add host", &it.host), rejection)),
             Self::HostRemoved(it) => Some(order(it.who, it.proof, ("remove host", &it.host), rejection)),
             Self::CaKeyOrdered(it) => Some(it.refused(rejection)),

@@ -64,6 +64,8 @@ pub enum Target {
         /// Whether the order does not wait for hosts or passes.
         anyway: bool,
     },
+    /// The verifier key that the ledger gets.
+    LedgerKey(String),
 }
 
 /// A host that an administrator lets join: all that the order says of it.
@@ -131,8 +133,8 @@ impl From<&RevokeTarget> for Target {
 
 impl Target {
     /// The chain of orders that this target belongs to. All [`Target::Before`] targets share one
-    /// chain, all [`Target::Through`] ones, all orders about one host, and all about the CA's keys:
-    /// one key that is activated changes another.
+    /// chain, all [`Target::Through`] ones, all [`Target::LedgerKey`] ones, all orders about one
+    /// host, and all about the CA's keys: one key that is activated changes another.
     pub(in crate::ledger) fn chain(&self) -> Self {
         match self {
             Self::Before(_) => Self::Before(UnixSeconds(0)),
@@ -142,6 +144,7 @@ impl Target {
                 key: String::new(),
                 anyway: false,
             },
+            Self::LedgerKey(_) => Self::LedgerKey(String::new()),
             Self::Identity(_) | Self::Key(_) | Self::Role(_) | Self::Serial(_) | Self::Host(_) => {
                 self.clone()
             }
@@ -162,6 +165,7 @@ impl Target {
                 let fields = [key.as_bytes(), &[u8::from(*anyway)]];
                 ("ca-key", wire::strings(&fields))
             }
+            Self::LedgerKey(key) => ("ledger-key", key.clone().into_bytes()),
         }
     }
 }
@@ -178,6 +182,7 @@ impl fmt::Display for Target {
             Self::Host(name) => write!(f, "host {name}"),
             Self::NewHost(host) => write!(f, "host {}", host.name),
             Self::CaKey { key, .. } => write!(f, "CA key {key}"),
+            Self::LedgerKey(key) => write!(f, "ledger key {key}"),
         }
     }
 }

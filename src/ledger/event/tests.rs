@@ -3,6 +3,7 @@
 
 pub(in crate::ledger) mod ca_keys;
 pub(in crate::ledger) mod hosts;
+mod ledger_key;
 mod parsing;
 
 use crate::ssh::{options::Extension, permissions::Permissions};
@@ -149,7 +150,9 @@ pub(in crate::ledger) fn golden_leaves() -> Vec<Vec<u8>> {
     let more = lines.map(|line| line.as_bytes().to_vec());
     let hosts = hosts::golden();
     let hosts = hosts.lines().map(|line| line.as_bytes().to_vec());
-    let more = more.chain(hosts);
+    let ledger_key = include_str!("../../../tests/golden/ledger_key.jsonl").lines();
+    let ledger_key = ledger_key.map(|line| line.as_bytes().to_vec());
+    let more = more.chain(hosts).chain(ledger_key);
     sample_leaves().into_iter().chain(more).collect()
 }
 

@@ -28,6 +28,8 @@ pub enum Verb {
     RemoveHost,
     /// A step with a key of the CA.
     CaKey(CaKeyStep),
+    /// The ledger gets another key.
+    ChangeLedgerKey,
 }
 
 impl Verb {
@@ -40,6 +42,7 @@ impl Verb {
             Self::AddHost => "add",
             Self::RemoveHost => "remove",
             Self::CaKey(step) => step.as_str(),
+            Self::ChangeLedgerKey => "change",
         }
     }
 }

@@ -106,6 +106,7 @@ pub(crate) fn proof(what: &mut EventKind) -> &mut Option<Proof> {
         EventKind::Locked(it) => &mut it.proof,
         EventKind::Unlocked(it) => &mut it.proof,
         EventKind::Revoked(it) => &mut it.proof,
+        EventKind::LedgerKeyChanged(it) => &mut it.proof,
         EventKind::HostAdded(it) => &mut it.proof,
         EventKind::HostRemoved(it) => &mut it.proof,
         EventKind::CaKeyOrdered(it) => &mut it.proof,

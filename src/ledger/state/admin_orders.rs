@@ -42,7 +42,9 @@ impl LedgerState {
                 None,
                 self.revocable(&RevokeTarget::Through(*size), at).len(),
             ),
-            Target::Host(_) | Target::NewHost(_) | Target::CaKey { .. } => (None, 0),
+            Target::Host(_) | Target::NewHost(_) | Target::CaKey { .. } | Target::LedgerKey(_) => {
+                (None, 0)
+            }
         };
         let covers_caller = match target {
             Target::Identity(name) => {
@@ -56,7 +58,8 @@ impl LedgerState {
             | Target::Through(_)
             | Target::Host(_)
             | Target::NewHost(_)
-            | Target::CaKey { .. } => false,
+            | Target::CaKey { .. }
+            | Target::LedgerKey(_) => false,
         };
         Preview {
             covers: self.covered(target, who),
@@ -71,7 +74,8 @@ impl LedgerState {
                 | Target::Through(_)
                 | Target::Host(_)
                 | Target::NewHost(_)
-                | Target::CaKey { .. } => Vec::new(),
+                | Target::CaKey { .. }
+                | Target::LedgerKey(_) => Vec::new(),
             },
             lock,
             after: self.after(target),

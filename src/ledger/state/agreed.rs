@@ -87,6 +87,7 @@ fn witness(what: &EventKind) -> Option<&Actor> {
         EventKind::Revoked(revoked) => Some(&revoked.who),
         EventKind::Locked(locked) => Some(&locked.who),
         EventKind::Unlocked(unlocked) => Some(&unlocked.who),
+        EventKind::LedgerKeyChanged(changed) => Some(&changed.who),
         EventKind::HostAdded(added) => Some(&added.who),
         EventKind::HostRemoved(removed) => Some(&removed.who),
         EventKind::CaKeyOrdered(ordered) => Some(&ordered.who),

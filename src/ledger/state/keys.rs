@@ -96,6 +96,7 @@ fn named(what: &EventKind) -> Option<(&str, Stage)> {
         | EventKind::Locked(_)
         | EventKind::Unlocked(_)
         | EventKind::Skipped
+        | EventKind::LedgerKeyChanged(_)
         | EventKind::HostAdded(_)
         | EventKind::HostJoined(_)
         | EventKind::HostRemoved(_)

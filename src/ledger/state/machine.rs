@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
 
 use super::{
-    agreed, ca_keys, challenges, hosts, keys, locks, orders,
+    agreed, ca_keys, challenges, hosts, keys, ledger_keys, locks, orders,
     passes::{self, PassRecord},
     people,
     policies::{self, NoPolicy},
@@ -15,6 +15,7 @@ use super::{
 use crate::ledger::{
     EventKind,
     event::{Actor, Applicant, Requested},
+    handover::Handover,
 };
 
 /// The state after some number of events.
@@ -30,6 +31,7 @@ pub struct LedgerState {
     pub(super) policies: policies::Policies,
     pub(super) keys: keys::Keys,
     pub(super) ca_keys: ca_keys::CaKeys,
+    pub(super) ledger_keys: ledger_keys::LedgerKeys,
     pub(super) restoring: restored::Restoring,
     pub(super) hosts: hosts::Hosts,
     pub(super) revocation_times: hosts::RevocationTimes,
@@ -64,6 +66,11 @@ impl LedgerState {
     /// one that these events name.
     pub(crate) fn keys_version(&self, set: &[EventKind]) -> Option<u64> {
         self.keys.version_of(set)
+    }
+
+    /// The handovers of the ledger's key, in their order.
+    pub(crate) fn handovers(&self) -> &[Handover] {
+        &self.ledger_keys.0
     }
 
     /// The index of the last event that named a policy.

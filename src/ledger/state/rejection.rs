@@ -117,6 +117,8 @@ pub enum Rule {
     CaKeyUntrusted,
     /// The server does not have the CA key, or it does not sign.
     CaKeyMissing,
+    /// The ledger cannot be handed over to this key.
+    LedgerKey,
 }
 
 impl Rule {
@@ -169,6 +171,7 @@ impl Rule {
             Self::CaKeyInUse => reason::CA_KEY_IN_USE,
             Self::CaKeyUntrusted => reason::CA_KEY_UNTRUSTED,
             Self::CaKeyMissing => reason::CA_KEY_MISSING,
+            Self::LedgerKey => reason::LEDGER_KEY,
         }
     }
 }

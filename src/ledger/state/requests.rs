@@ -195,6 +195,7 @@ impl Requests {
             | EventKind::KeyStaged { .. }
             | EventKind::KeyActivated { .. }
             | EventKind::KeyRetired { .. }
+            | EventKind::LedgerKeyChanged(_)
             | EventKind::HostAdded(_)
             | EventKind::HostJoined(_)
             | EventKind::HostRemoved(_)

@@ -62,6 +62,7 @@ impl Part {
             | EventKind::KeyStaged { .. }
             | EventKind::KeyActivated { .. }
             | EventKind::KeyRetired { .. }
+            | EventKind::LedgerKeyChanged(_)
             | EventKind::HostAdded(_)
             | EventKind::HostRemoved(_)
             | EventKind::CaKeyOrdered(_)

@@ -3,7 +3,7 @@
 use super::{LedgerState, PassRecord, Rejection, Rule, Verb};
 use crate::ledger::{
     Event, EventKind,
-    event::{Applicant, RequestDecision, Revoked, Target},
+    event::{Applicant, LedgerKeyChanged, RequestDecision, Revoked, Target},
 };
 use crate::unix_seconds::UnixSeconds;
 
@@ -64,6 +64,7 @@ impl LedgerState {
             | EventKind::KeyActivated { .. }
             | EventKind::KeyRetired { .. } => self.expect_unordered(),
             EventKind::CaKeyOrdered(ordered) => self.admit_ca_key(event.at, ordered),
+            EventKind::LedgerKeyChanged(changed) => self.ledger_keys.admit(event, changed),
             EventKind::HostAdded(added) => self.admit_added(event, added),
             EventKind::HostJoined(joined) => self.admit_joined(event, joined),
             EventKind::HostRemoved(removed) => self.expect_host(&removed.host),
@@ -139,6 +140,7 @@ impl LedgerState {
             | EventKind::KeyActivated { .. }
             | EventKind::KeyRetired { .. } => self.keys.apply(event),
             EventKind::CaKeyOrdered(ordered) => self.apply_ca_key(event, ordered),
+            EventKind::LedgerKeyChanged(changed) => self.apply_handover(event, changed),
             EventKind::HostAdded(added) => self.apply_added(event, added),
             EventKind::HostJoined(joined) => self.hosts.join(event, joined, agreed),
             EventKind::HostRemoved(removed) => self.apply_removed(event, removed),
@@ -148,6 +150,12 @@ impl LedgerState {
             EventKind::ForeignLogin(login) => self.hosts.take_foreign(event, login),
             EventKind::Denied { .. } | EventKind::Denials(_) => (),
         }
+    }
+
+    fn apply_handover(&mut self, event: &Event, changed: &LedgerKeyChanged) {
+        let target = Target::LedgerKey(changed.handover.new.to_string());
+        self.orders.apply(&target, event.index);
+        self.ledger_keys.apply(changed);
     }
 
     fn apply_revocation(&mut self, event: &Event, revoked: &Revoked) {

@@ -591,7 +591,7 @@ fn in_parts(export: &[u8], size: usize) -> Result<VerifyReport, Error> {
         assert_eq!(verification.events(), report.events);
         assert_eq!(verification.root().is_some(), report.events >= 3);
     }
-    verification.finish(&signer().verifier())
+    verification.finish(&signer().verifier().into())
 }
 
 #[test]
@@ -654,6 +654,6 @@ fn a_note_without_end_is_cut_and_refused() {
         verification.take(&[b'x'; 10_000]).unwrap();
     }
     assert!(verification.lines.note.as_ref().unwrap().len() <= NOTE_LIMIT);
-    let refused = verification.finish(&signer().verifier());
+    let refused = verification.finish(&signer().verifier().into());
     assert!(matches!(refused, Err(Error::Checkpoint { .. })));
 }

@@ -3,6 +3,7 @@
 use super::bounds::{Malformed, REASON_BYTES, ROLE_BYTES, malformed, missing, text};
 use crate::{
     ledger::{
+        checkpoint::Verifier,
         event::{Covered, LockTarget, RevokeTarget},
         order::{self, LATEST},
         restore::SignedRestore,
@@ -23,6 +24,9 @@ const IDENTITY_BYTES: usize = 512;
 
 /// Bytes of a fingerprint: `SHA256:` and 32 bytes in base64 without padding.
 const FINGERPRINT_BYTES: usize = 50;
+
+/// Most bytes of a verifier key. A server's name has up to 253.
+const VERIFIER_BYTES: usize = 512;
 
 /// Converts the target of a lock or unlock.
 pub(in crate::server) fn lock_target(
@@ -70,7 +74,14 @@ pub(in crate::server) fn preview_target(
             key: fingerprint(key)?,
             anyway: false,
         }),
+        Some(Target::LedgerKey(key)) => Ok(order::Target::LedgerKey(ledger_key(key)?.to_string())),
     }
+}
+
+/// Converts a key of the ledger.
+pub(in crate::server) fn ledger_key(wire: &str) -> Result<Verifier, Malformed> {
+    let text = text("new_key", wire, VERIFIER_BYTES)?.ok_or(missing("new_key"))?;
+    Verifier::parse(&text).map_err(|_| malformed("new_key", "is no verifier key (NAME+HASH+KEY)"))
 }
 
 /// Converts the effects that an order would have.

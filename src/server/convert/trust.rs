@@ -6,6 +6,7 @@ use super::{bastion, who_am_i};
 use crate::{
     ca::KeyState,
     identity,
+    ledger::handover::Handover,
     operations::trust::Trust,
     proto::v1::{self, get_trust_response},
 };
@@ -34,7 +35,18 @@ pub(in crate::server) fn trust(
             .collect::<Result<_, _>>()?,
         known_host_names: trust.hosts.names,
         host_revocations_version: trust.host_revocations_version,
+        ledger_handovers: trust.handovers.into_iter().map(handover).collect(),
     })
+}
+
+fn handover(handover: Handover) -> v1::LedgerHandover {
+    v1::LedgerHandover {
+        size: handover.size,
+        old_key: handover.old.to_string(),
+        new_key: handover.new.to_string(),
+        old_signature: handover.old_signature,
+        new_signature: handover.new_signature,
+    }
 }
 
 fn ca_key(

@@ -130,6 +130,7 @@ impl PostgresAddress {
             Error::Unavailable(what) => Error::Unavailable(format!("{self}: {what}")),
             Error::Tampered(_)
             | Error::Locked(_)
+            | Error::Lacking(_)
             | Error::Start(_)
             | Error::Rejection(_)
             | Error::Range { .. } => error,

@@ -18,7 +18,7 @@ use crate::unix_seconds::UnixSeconds;
 
 const SERVER: &str = "daypass.example.com";
 
-fn who(subject: &str) -> Actor {
+pub(super) fn who(subject: &str) -> Actor {
     Actor {
         issuer: "https://id.example.com".to_owned(),
         subject: subject.to_owned(),

@@ -26,7 +26,7 @@ impl Folder {
     }
 
     fn snapshot(&self) -> Option<Snapshot> {
-        crate::store::snapshots::newest(self.0.path(), &signer().verifier())
+        crate::store::snapshots::newest(self.0.path(), &Keyring::from(signer()).verifiers())
             .map(|(snapshot, _)| snapshot)
     }
 }

@@ -3,7 +3,7 @@
 
 use super::{Append, Connection, Error, Writer, closed, ledger, replay};
 use crate::{
-    ledger::{checkpoint::Checkpoint, tree::Frontier},
+    ledger::{handover::Handover, keyring::SignedHead, tree::Frontier},
     store::postgres::{self, End},
 };
 
@@ -21,17 +21,24 @@ impl Writer {
         outcome
     }
 
+    /// The committed head, and the handovers of the ledger's key.
+    pub(super) fn signable(&self) -> (Frontier, Vec<Handover>) {
+        let head = self.state.borrow().head.clone();
+        let handovers = self.shared.read().state().handovers().to_vec();
+        (head, handovers)
+    }
+
     /// Begins to read after a failure: the edge of the first `known` leaves, and the signed head.
     pub(super) async fn known_and_head(
         &self,
         connection: &mut Connection,
         known: u64,
-    ) -> Result<(Option<Frontier>, Option<Checkpoint>), Error> {
+    ) -> Result<(Option<Frontier>, Option<SignedHead>), Error> {
         let is_shared = connection.is_shared();
         let read = async {
             connection.begin_reading().await?;
             let stored = ledger::stored_frontier(connection, known).await?;
-            let head = ledger::signed_head(connection, &self.signed.verifier()).await?;
+            let head = ledger::signed_head(connection, &self.signed.verifiers()).await?;
             Ok((stored, head))
         };
         bounded(is_shared, read).await
@@ -56,13 +63,13 @@ impl Writer {
     }
 
     async fn look(&mut self, connection: &mut Connection) -> Result<(), Error> {
-        let head = ledger::signed_head(connection, &self.signed.verifier()).await?;
+        let head = ledger::signed_head(connection, &self.signed.verifiers()).await?;
         let known = self.state.borrow().head.clone();
         if head.is_some_and(|head| head.size == known.size() && head.root == known.root()) {
             return Ok(());
         }
         connection.begin_reading().await?;
-        let head = ledger::signed_head(connection, &self.signed.verifier()).await?;
+        let head = ledger::signed_head(connection, &self.signed.verifiers()).await?;
         self.catch_up(connection, head).await?;
         connection.end_reading().await
     }
@@ -75,7 +82,7 @@ impl Writer {
         end: End,
         append: &mut Append,
     ) -> Result<(), Error> {
-        let head = ledger::verified(end.note, &self.signed.verifier())?;
+        let head = ledger::verified(end.note, &self.signed.verifiers())?;
         self.catch_up(connection, head).await?;
         append.head = self.state.borrow().head.clone();
         ledger::expect_last(end.last.as_ref(), &append.head)
@@ -90,7 +97,7 @@ impl Writer {
     async fn catch_up(
         &mut self,
         connection: &mut Connection,
-        head: Option<Checkpoint>,
+        head: Option<SignedHead>,
     ) -> Result<(), Error> {
         let known = self.state.borrow().head.clone();
         match head {
@@ -110,7 +117,7 @@ impl Writer {
         &mut self,
         connection: &mut Connection,
         known: Frontier,
-        head: Checkpoint,
+        head: SignedHead,
     ) -> Result<(), Error> {
         let behind = head.size - known.size();
         if behind > MOST {
@@ -128,6 +135,8 @@ impl Writer {
         if let Some(event) = replayed.unsigned.first() {
             return Err(event.tampered());
         }
+        let state = replayed.judge.state();
+        self.signed.expect_keys(state, &signed.heads())?;
         self.judge = replayed.judge;
         let mut shared = self.shared.write();
         for (digest, event) in &replayed.events {
