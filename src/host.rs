@@ -11,6 +11,7 @@ pub(crate) mod certificate;
 pub(crate) mod doctor;
 pub(crate) mod drop_in;
 pub(crate) mod error;
+pub(crate) mod failed_sync;
 pub(crate) mod files;
 pub(crate) mod host_keys;
 pub(crate) mod join;

@@ -24,6 +24,7 @@ mod migrations;
 mod moving;
 mod opening;
 mod postgres;
+mod proofs;
 mod recent;
 mod recorded_denials;
 mod replay;
@@ -52,13 +53,8 @@ use tokio::{
 use crate::{
     ca::Draft,
     ledger::{
-        Event, EventKind, LedgerState, Receipt,
-        checkpoint::Verifier,
-        denials::DenialRate,
-        event::Issued,
-        keyring::Keyring,
-        state::Rejection,
-        tree::{Frontier, Hash, Plan},
+        Event, EventKind, LedgerState, Receipt, checkpoint::Verifier, denials::DenialRate,
+        event::Issued, keyring::Keyring, state::Rejection, tree::Frontier,
     },
 };
 pub(crate) use backup::{Copied, back_up, mark_by_hand, mark_shared_by_hand, restore};
@@ -284,31 +280,6 @@ impl Store {
         }
         let to = size.min(from.saturating_add(limit.min(ENTRIES_LIMIT).into()));
         self.read(|| async move { ledger::entries(&mut self.reader().await?, from, to).await })
-            .await
-    }
-
-    /// The audit path of the leaf at `index` in the tree of the first `size` leaves.
-    ///
-    /// # Errors
-    /// Returns [`Error::Range`] if there is no such leaf or no such size.
-    pub(crate) async fn inclusion_proof(&self, index: u64, size: u64) -> Result<Vec<Hash>, Error> {
-        self.prove(size, Plan::inclusion(index, size)).await
-    }
-
-    /// The proof that the first `old` leaves are the beginning of the first `new`.
-    ///
-    /// # Errors
-    /// [`Error::Range`] if `old` is over `new` or `new` over the size.
-    pub(crate) async fn consistency_proof(&self, old: u64, new: u64) -> Result<Vec<Hash>, Error> {
-        self.prove(new, Plan::consistency(old, new)).await
-    }
-
-    async fn prove(&self, wanted: u64, plan: Option<Plan>) -> Result<Vec<Hash>, Error> {
-        let size = self.size();
-        let plan = plan
-            .filter(|_| wanted <= size)
-            .ok_or(Error::Range { size })?;
-        self.read(|| async { ledger::proof(&mut self.reader().await?, plan.clone()).await })
             .await
     }
 

@@ -9,11 +9,11 @@ use crate::{
     ca::KeyState,
     identity::{Binding, RedirectHost, issuer::Algorithm},
     notify::{NotificationKind, settings},
+    reference::{Section, keys, word},
     server::log::Format,
 };
 
 use super::settings::LogLevel;
-use crate::reference::{Section, keys, word};
 
 /// The sections of `daypass.toml`, for the manual.
 pub(super) fn reference() -> Vec<Section> {

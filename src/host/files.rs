@@ -7,6 +7,8 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use serde::Serialize;
+
 use super::Error;
 
 /// Bytes of a file at most; a revocation list has half of that at most.
@@ -309,6 +311,26 @@ impl Drop for Changes {
     fn drop(&mut self) {
         self.undo_all();
     }
+}
+
+/// Replaces a file if its content differs; returns whether it did.
+pub(super) fn put(path: &Path, bytes: &[u8]) -> Result<bool, Error> {
+    if read(path)?.as_deref() == Some(bytes) {
+        return Ok(false);
+    }
+    replace(path, bytes)?;
+    Ok(true)
+}
+
+/// `value` as one line of JSON.
+///
+/// # Errors
+/// Returns the error if it cannot be serialized.
+pub(super) fn to_json<T: Serialize>(value: &T) -> Result<Vec<u8>, Error> {
+    let mut json = serde_json::to_vec(value)
+        .map_err(|error| Error::Usage(format!("failed to write JSON: {error}")))?;
+    json.push(b'\n');
+    Ok(json)
 }
 
 #[cfg(test)]

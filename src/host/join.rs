@@ -13,13 +13,13 @@ use super::{
     Error, Settings,
     certificate::{self, Expected},
     error::{Declined, InvalidAnswer},
+    failed_sync::FailedSync,
     files::{Layout, read},
     host_keys::HostKey,
     keys::CaKeys,
     server::Server,
     settings::{Joined, JoinedKey},
     sshd::Effective,
-    sync::FailedSync,
 };
 use crate::{
     identity::proof,

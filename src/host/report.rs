@@ -11,6 +11,7 @@ use ssh_key::Certificate;
 use super::{
     Error, Settings,
     doctor::faults,
+    failed_sync::FailedSync,
     files::{Layout, lock, read, replace},
     join::{self, Check},
     keys::CaKeys,
@@ -19,7 +20,7 @@ use super::{
     reporter::{Reporter, line},
     settings::{Joined, LoginLog},
     sshd::{Effective, Sshd},
-    sync::{self, FailedSync, HostSync, SyncOptions, SyncReport},
+    sync::{self, HostSync, SyncOptions, SyncReport},
 };
 use crate::{
     proto::v1::{HostReport, SyncHostRequest},

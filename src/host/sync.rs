@@ -1,19 +1,15 @@
 //! Fetches CA keys and revocations. Fails closed: an answer that is unsigned, broken or older is
 //! refused, and sshd keeps the last good files.
 
-use std::{
-    fs,
-    io::ErrorKind,
-    path::{Path, PathBuf},
-    time::Duration,
-};
+use std::{path::PathBuf, time::Duration};
 
 use serde::{Deserialize, Serialize};
 
 use super::{
     Error, Settings, also_trust,
     error::InvalidAnswer,
-    files::{Layout, lock, read, replace},
+    failed_sync::FailedSync,
+    files::{Layout, lock, put, read, to_json},
     keys::CaKeys,
     logins::LoginsSync,
     recovery::{self, Before, Remembered},
@@ -88,66 +84,6 @@ impl LastSync {
     pub(crate) fn load(layout: &Layout) -> Result<Option<Self>, Error> {
         let bytes = read(&layout.last_sync())?;
         Ok(bytes.and_then(|bytes| serde_json::from_slice(&bytes).ok()))
-    }
-}
-
-/// The last sync if it failed: the content of `sync-failed.json`.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct FailedSync {
-    /// Its time.
-    pub tried: UnixSeconds,
-    /// The error's stable reason code.
-    pub reason: String,
-    /// The error, and what helps.
-    pub error: String,
-}
-
-impl FailedSync {
-    /// Reads it; none if the last sync succeeded, or there was none yet.
-    ///
-    /// # Errors
-    /// Returns [`Error::File`] if the file cannot be read.
-    pub(crate) fn load(layout: &Layout) -> Result<Option<Self>, Error> {
-        Self::load_at(&layout.failed_sync())
-    }
-
-    /// The same for what else a host does at each sync.
-    ///
-    /// # Errors
-    /// As [`FailedSync::load`].
-    pub(crate) fn load_at(path: &Path) -> Result<Option<Self>, Error> {
-        let bytes = read(path)?;
-        Ok(bytes.map(|bytes| {
-            serde_json::from_slice(&bytes).unwrap_or_else(|error| Self {
-                tried: UnixSeconds(0),
-                reason: "FILE".to_owned(),
-                error: format!("{} is damaged ({error})", path.display()),
-            })
-        }))
-    }
-
-    /// Keeps a failure.
-    ///
-    /// # Errors
-    /// Returns [`Error::File`] if the file cannot be written.
-    pub(super) fn save_at(path: &Path, now: UnixSeconds, error: &Error) -> Result<(), Error> {
-        let failed = Self {
-            tried: now,
-            reason: error.reason().to_owned(),
-            error: error.to_string(),
-        };
-        put(path, &to_json(&failed)?).map(drop)
-    }
-
-    /// Forgets a failure.
-    ///
-    /// # Errors
-    /// Returns [`Error::File`] if the file cannot be removed.
-    pub(super) fn forget_at(path: &Path) -> Result<(), Error> {
-        match fs::remove_file(path) {
-            Err(error) if error.kind() != ErrorKind::NotFound => Err(Error::file(path)(error)),
-            Ok(()) | Err(_) => Ok(()),
-        }
     }
 }
 
@@ -354,26 +290,6 @@ fn kept_version(layout: &Layout) -> Result<u64, Error> {
     let on_disk = read(&layout.krl())?.and_then(|bytes| Krl::parse(&bytes).ok());
     let last = LastSync::load(layout)?.map_or(0, |last| last.krl_version);
     Ok(on_disk.map_or(0, |krl| krl.version()).max(last))
-}
-
-/// Replaces a file if its content differs; returns whether it did.
-fn put(path: &Path, bytes: &[u8]) -> Result<bool, Error> {
-    if read(path)?.as_deref() == Some(bytes) {
-        return Ok(false);
-    }
-    replace(path, bytes)?;
-    Ok(true)
-}
-
-/// `value` as one line of JSON.
-///
-/// # Errors
-/// Returns the error if it cannot be serialized.
-pub(super) fn to_json<T: Serialize>(value: &T) -> Result<Vec<u8>, Error> {
-    let mut json = serde_json::to_vec(value)
-        .map_err(|error| Error::Usage(format!("failed to write JSON: {error}")))?;
-    json.push(b'\n');
-    Ok(json)
 }
 
 fn report(

@@ -10,6 +10,7 @@ pub(crate) mod bounds;
 mod ca_key_steps;
 mod ca_keys;
 mod claims;
+mod decision;
 mod denials;
 mod foreign;
 mod hosts;
@@ -37,6 +38,7 @@ pub use asked::RequestDetails;
 pub use ca_key_steps::{CaKeyState, CaKeyStep};
 pub use ca_keys::{CaKeyNamed, CaKeyOrdered, ca_key_fingerprint};
 pub use claims::Claims;
+pub use decision::{Presence, RequestDecision};
 pub(crate) use denials::Denials;
 pub use foreign::{ForeignLogin, LoginFinding, SeenCertificate};
 pub use hosts::{HostAdded, HostBehind, HostCertified, HostJoined, HostKey, HostRemoved};
@@ -357,47 +359,6 @@ pub struct Requested {
     /// The bastion in front of the host, if there is one.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub through: Option<RequestedJumpHost>,
-}
-
-/// A decision about a request, with the decider's signature ([`super::approval`]).
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct RequestDecision {
-    /// The request's id.
-    pub request: u64,
-    /// The role that it is for.
-    pub role: String,
-    /// The decider.
-    pub who: Actor,
-    /// The decider's public key in OpenSSH form.
-    pub key: String,
-    /// The decider's SSHSIG in base64, on one line.
-    pub signature: String,
-    /// The decider's comment, which is part of the signature.
-    #[serde(skip_serializing_if = "String::is_empty", default)]
-    pub comment: String,
-    /// Hash of the policy file that permitted the decision.
-    pub policy: String,
-    /// The signature that shows the approver's presence, if the policy demands it.
-    #[serde(skip_serializing_if = "Option::is_none", default)]
-    pub presence: Option<Presence>,
-}
-
-impl RequestDecision {
-    /// The keys that signed, in OpenSSH form.
-    pub(crate) fn keys(&self) -> impl Iterator<Item = &str> {
-        let presence = self.presence.iter().map(|it| it.key.as_str());
-        std::iter::once(self.key.as_str()).chain(presence)
-    }
-}
-
-/// A signature by a passkey or security key over the same message as the decision's own
-/// ([`crate::ssh::presence`]).
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Presence {
-    /// The public key in OpenSSH form.
-    pub key: String,
-    /// The SSHSIG in base64, on one line.
-    pub signature: String,
 }
 
 /// Binding of a token: `nonce`, `audience` or `none`; `emergency` for registered keys without a

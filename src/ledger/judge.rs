@@ -11,7 +11,7 @@ use time::OffsetDateTime;
 
 use super::{
     Event, EventKind, LedgerState, acceptance, approval, consent, emergency,
-    event::{self, RequestDecision},
+    event::{self, LedgerKeyChanged, RequestDecision},
     hosts,
     state::{Rejection, Verb},
     tree::{Hash, leaf_hash},
@@ -216,12 +216,7 @@ impl Judge {
             EventKind::LedgerKeyChanged(changed) => {
                 let order = what.order();
                 order.map_or(Ok(()), |order| order.check(&self.server))?;
-                let of_this_ledger = format!("{}/ledger", self.server);
-                match changed.handover.check() {
-                    Ok(()) if changed.handover.new.origin() == of_this_ledger => Ok(()),
-                    Ok(()) => Err("hands over another ledger"),
-                    Err(_) => Err("is a handover without the signatures of both keys"),
-                }
+                self.hands_over(changed)
             }
             EventKind::HostAdded(_) | EventKind::HostRemoved(_) | EventKind::CaKeyOrdered(_) => {
                 let order = what.order();
@@ -245,6 +240,15 @@ impl Judge {
             | EventKind::HostBehind(_)
             | EventKind::HostCurrent { .. }
             | EventKind::ForeignLogin(_) => Ok(()),
+        }
+    }
+
+    fn hands_over(&self, changed: &LedgerKeyChanged) -> Result<(), &'static str> {
+        let of_this_ledger = format!("{}/ledger", self.server);
+        match changed.handover.check() {
+            Ok(()) if changed.handover.new.origin() == of_this_ledger => Ok(()),
+            Ok(()) => Err("hands over another ledger"),
+            Err(_) => Err("is a handover without the signatures of both keys"),
         }
     }
 

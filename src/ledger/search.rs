@@ -244,8 +244,7 @@ impl Terms {
             EventKind::HostRemoved(it) => self.add(Term::host(&it.host)),
             EventKind::CaKeyOrdered(it) => self.ca_key(&it.key),
             EventKind::HostCertified(it) => {
-                self.add(Term::host(&it.host));
-                self.add(Term::key(&it.key));
+                self.0.extend([Term::host(&it.host), Term::key(&it.key)]);
             }
             EventKind::HostBehind(it) => self.add(Term::host(&it.host)),
             EventKind::HostCurrent { host } => self.add(Term::host(host)),

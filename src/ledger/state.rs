@@ -15,6 +15,7 @@ mod ca_keys;
 mod challenges;
 mod emergencies;
 mod foreign;
+mod foreign_admission;
 mod hosting;
 mod hosts;
 mod jumps;

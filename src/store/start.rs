@@ -45,11 +45,7 @@ impl Store {
         } = replayed;
         let signed = Arc::new(signed);
         let (jobs, queue) = mpsc::channel(QUEUE);
-        let (state, watched) = watch::channel(State {
-            head,
-            fault: None,
-            away_since: None,
-        });
+        let (state, watched) = watch::channel(State::new(head));
         let readers = database.open_readers();
         let mailboxes = database.mailboxes();
         let shared = Arc::new(RwLock::new(judge.clone()));

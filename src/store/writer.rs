@@ -252,33 +252,6 @@ impl Writer {
         });
     }
 
-    /// Makes sure that there is a connection. After a failure it opens the database again, makes
-    /// its content durable, and takes over the events of a commit that failed in between: they must
-    /// continue the known ledger.
-    async fn recover(&mut self) -> Result<(), Error> {
-        if let Some(error @ Error::Tampered(_)) = &self.state.borrow().fault {
-            return Err(error.clone());
-        }
-        if self.connection.is_some() {
-            return Ok(());
-        }
-        match self.reopen().await {
-            Ok(head) => {
-                tracing::info!(size = head.size(), "the ledger commits again");
-                self.state.send_modify(|state| {
-                    state.head = head;
-                    state.fault = None;
-                });
-                Ok(())
-            }
-            Err(error) => {
-                self.state
-                    .send_modify(|state| state.fault = Some(error.clone()));
-                Err(error)
-            }
-        }
-    }
-
     async fn reopen(&mut self) -> Result<Frontier, Error> {
         let known = self.state.borrow().head.clone();
         let mut connection = self.database.open_writer().await?;

@@ -9,10 +9,10 @@ use crate::{
     host::{
         Error, certificate,
         error::InvalidAnswer,
+        failed_sync::FailedSync,
         host_keys::HostKey,
         join, reload,
         settings::{Joined, JoinedKey},
-        sync::FailedSync,
     },
 };
 

@@ -4,7 +4,7 @@
 use super::{scene::Scene, state::spoken};
 use crate::{
     finding::Finding,
-    host::{Error, logins, sync::FailedSync},
+    host::{Error, failed_sync::FailedSync, logins},
 };
 
 const CHECK: &str = "host-logins";

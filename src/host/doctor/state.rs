@@ -8,11 +8,12 @@ use crate::{
     finding::Finding,
     host::{
         Error,
+        failed_sync::FailedSync,
         files::{Layout, read},
         keys::CaKeys,
         recovery::Remembered,
         server::Answer,
-        sync::{FailedSync, LastSync},
+        sync::LastSync,
     },
     ssh::krl::Krl,
     unix_seconds::UnixSeconds,

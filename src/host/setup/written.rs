@@ -8,10 +8,9 @@ use crate::{
     host::{
         Error, Settings, also_trust, drop_in,
         error::InvalidAnswer,
-        files::{Changes, Layout, read},
+        files::{Changes, Layout, read, to_json},
         keys::CaKeys,
         logins,
-        sync::to_json,
     },
     ssh::krl::Krl,
     unix_seconds::UnixSeconds,

@@ -6,16 +6,12 @@ use ssh_key::PublicKey;
 
 use super::{
     LedgerState, Rejection, Rule,
-    foreign::Room,
     hosts::{HostRecord, Joined, Outstanding},
 };
 use crate::{
     ledger::{
         Event, approval,
-        event::{
-            Applicant, ForeignLogin, HostAdded, HostBehind, HostCertified, HostJoined, HostRemoved,
-            Target,
-        },
+        event::{Applicant, HostAdded, HostBehind, HostCertified, HostJoined, HostRemoved, Target},
     },
     ssh::{self, host_name::is_host_name, host_proof::MAX_KEYS, principal::is_name},
     unix_seconds::UnixSeconds,
@@ -332,29 +328,6 @@ impl LedgerState {
         match before.checked_sub(after) {
             Some(1..=LONGEST_CERTIFICATE) => Ok(()),
             _ => wrong("a host certificate is valid for at most 90 days"),
-        }
-    }
-
-    pub(super) fn admit_foreign(
-        &self,
-        event: &Event,
-        login: &ForeignLogin,
-    ) -> Result<(), Rejection> {
-        let reject = |detail: &str| Err(Rejection::new(Rule::ForeignLogin, detail));
-        let host = self.host(&login.host).filter(|it| it.joined.is_some());
-        let Some(host) = host else {
-            return Err(Rejection::no_such_host(&login.host));
-        };
-        if !login.is_bounded() {
-            return reject("a text of the login is too long");
-        }
-        if host.foreign.is_known(login) {
-            return reject("the login is recorded already");
-        }
-        match (host.foreign.room(event.at.into()), login.more) {
-            (Room::Full, 0) | (Room::Count, _) => Ok(()),
-            (Room::Full, _) => reject("the others have room for events of their own"),
-            (Room::None, _) => reject("the host has too many of them within an hour"),
         }
     }
 

@@ -3,7 +3,7 @@
 use super::{LedgerState, PassRecord, Rejection, Rule, Verb};
 use crate::ledger::{
     Event, EventKind,
-    event::{Applicant, LedgerKeyChanged, RequestDecision, Revoked, Target},
+    event::{Applicant, Issued, LedgerKeyChanged, RequestDecision, Revoked, Target},
 };
 use crate::unix_seconds::UnixSeconds;
 
@@ -28,25 +28,7 @@ impl LedgerState {
             EventKind::Refused(decided) => self.decision(Verb::Deny, event, decided),
             EventKind::Cancelled(decided) => self.decision(Verb::Cancel, event, decided),
             EventKind::Reviewed(decided) => self.decision(Verb::Review, event, decided),
-            EventKind::Issued(issued) => {
-                let (who, key) = (&issued.who, Some(&*issued.key));
-                self.expect_unlocked(&Applicant::new(who, key, Some(&issued.ask.role)))?;
-                self.expect_later(event)?;
-                self.expect_active_key(issued)?;
-                match &issued.jump {
-                    None => {
-                        self.policies.expect_in_force(&issued.policy)?;
-                        self.expect_unlocked_approvers(issued)?;
-                        self.admit_emergency(issued)?;
-                        self.admit_on_behalf(event, issued)?;
-                        self.requests.admit_pass(event, issued)
-                    }
-                    Some(jump) => {
-                        self.expect_signers_unlocked(issued)?;
-                        self.admit_jump(issued, jump)
-                    }
-                }
-            }
+            EventKind::Issued(issued) => self.admit_issued(event, issued),
             EventKind::Revoked(revoked) => self.admit_revoked(event, revoked),
             EventKind::Locked(locked) => self.admit_locked(event, locked),
             EventKind::Unlocked(unlocked) => self.admit_unlocked(unlocked),
@@ -72,6 +54,26 @@ impl LedgerState {
             EventKind::HostBehind(behind) => self.admit_behind(event, behind),
             EventKind::HostCurrent { host } => self.admit_mark(event, host, false),
             EventKind::ForeignLogin(login) => self.admit_foreign(event, login),
+        }
+    }
+
+    fn admit_issued(&self, event: &Event, issued: &Issued) -> Result<(), Rejection> {
+        let (who, key) = (&issued.who, Some(&*issued.key));
+        self.expect_unlocked(&Applicant::new(who, key, Some(&issued.ask.role)))?;
+        self.expect_later(event)?;
+        self.expect_active_key(issued)?;
+        match &issued.jump {
+            None => {
+                self.policies.expect_in_force(&issued.policy)?;
+                self.expect_unlocked_approvers(issued)?;
+                self.admit_emergency(issued)?;
+                self.admit_on_behalf(event, issued)?;
+                self.requests.admit_pass(event, issued)
+            }
+            Some(jump) => {
+                self.expect_signers_unlocked(issued)?;
+                self.admit_jump(issued, jump)
+            }
         }
     }
 

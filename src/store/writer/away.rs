@@ -6,7 +6,7 @@ use std::time::Duration;
 use tokio::time::{Instant, sleep};
 
 use super::{Append, Connection, Error, State, Writer, ledger};
-use crate::store::Store;
+use crate::{ledger::tree::Frontier, store::Store};
 
 /// Longest time for which callers wait for a database that is away, from the first failure on. A
 /// standby is promoted sooner. Callers that come later are refused at once until it is back.
@@ -22,6 +22,33 @@ impl Writer {
             match self.recover().await {
                 Err(error) if self.may_come_back(&error) => sleep(RETRY).await,
                 done => return done,
+            }
+        }
+    }
+
+    /// Makes sure that there is a connection. After a failure it opens the database again, makes
+    /// its content durable, and takes over the events of a commit that failed in between: they must
+    /// continue the known ledger.
+    pub(super) async fn recover(&mut self) -> Result<(), Error> {
+        if let Some(error @ Error::Tampered(_)) = &self.state.borrow().fault {
+            return Err(error.clone());
+        }
+        if self.connection.is_some() {
+            return Ok(());
+        }
+        match self.reopen().await {
+            Ok(head) => {
+                tracing::info!(size = head.size(), "the ledger commits again");
+                self.state.send_modify(|state| {
+                    state.head = head;
+                    state.fault = None;
+                });
+                Ok(())
+            }
+            Err(error) => {
+                self.state
+                    .send_modify(|state| state.fault = Some(error.clone()));
+                Err(error)
             }
         }
     }
@@ -51,6 +78,15 @@ impl Writer {
 }
 
 impl State {
+    /// Of a database that answers.
+    pub(in crate::store) fn new(head: Frontier) -> Self {
+        Self {
+            head,
+            fault: None,
+            away_since: None,
+        }
+    }
+
     /// Whether the database has been away for a moment only. `noticed`: when a read failed, of
     /// which the writer may not know yet.
     fn is_recent(&self, noticed: Option<Instant>) -> bool {
