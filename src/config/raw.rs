@@ -7,13 +7,12 @@ use toml::Spanned;
 
 use crate::{
     ca::KeyState,
+    config::settings::LogLevel,
     identity::{Binding, RedirectHost, issuer::Algorithm},
     notify::{NotificationKind, settings},
     reference::{Section, keys, word},
     server::log::Format,
 };
-
-use super::settings::LogLevel;
 
 /// The sections of `daypass.toml`, for the manual.
 pub(super) fn reference() -> Vec<Section> {

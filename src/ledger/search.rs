@@ -243,13 +243,15 @@ impl Terms {
             EventKind::HostJoined(it) => self.joined(it),
             EventKind::HostRemoved(it) => self.add(Term::host(&it.host)),
             EventKind::CaKeyOrdered(it) => self.ca_key(&it.key),
-            EventKind::HostCertified(it) => {
-                self.0.extend([Term::host(&it.host), Term::key(&it.key)]);
-            }
+            EventKind::HostCertified(it) => self.host_key(&it.host, &it.key),
             EventKind::HostBehind(it) => self.add(Term::host(&it.host)),
             EventKind::HostCurrent { host } => self.add(Term::host(host)),
             EventKind::ForeignLogin(it) => self.foreign(it),
         }
+    }
+
+    fn host_key(&mut self, host: &str, key: &str) {
+        self.0.extend([Term::host(host), Term::key(key)]);
     }
 
     fn host(&mut self, name: &str, group: &str, aliases: &[String]) {
