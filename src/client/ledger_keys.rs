@@ -1,6 +1,6 @@
 //! The keys of a server's ledger, as the server names them and as this client remembers them.
 
-use std::path::Path;
+use std::path::PathBuf;
 
 use super::Error;
 use crate::{
@@ -62,14 +62,15 @@ pub(super) fn unverified_handovers(wire: Vec<v1::LedgerHandover>) -> Result<Vec<
     wire.into_iter().map(handover).collect()
 }
 
-/// The error of a server whose key changed without a handover, although a checkpoint by the key
-/// that was `known` is remembered.
-pub(super) fn changed((known, named): (&str, &str), why: &str, checkpoint: &Path) -> Error {
+/// The error of a server whose key changed without a handover, although the files `kept` remember
+/// a checkpoint by the key that was `known`, or handovers to it.
+pub(super) fn changed((known, named): (&str, &str), why: &str, kept: &[PathBuf]) -> Error {
+    let kept: Vec<String> = kept.iter().map(|it| it.display().to_string()).collect();
     Error::Fork(format!(
         "the server's ledger key has changed from {known} to {named}, and no handover that counts says so: {why}. If the \
          server was restored from a backup from before a handover, its operators hand the ledger over again; if they \
          announced another key, remove {} and try again",
-        checkpoint.display()
+        kept.join(" and ")
     ))
 }
 

@@ -253,8 +253,7 @@ impl ServerInfo {
     }
 
     /// Follows the ledger's key from the `known` one by its handovers, and keeps those that were
-    /// known. Any other new key would make the remembered checkpoint worthless, so it is an error
-    /// if there is one.
+    /// known. Any other key is an error if a checkpoint or a handover is remembered.
     fn compare(&mut self, known: &Self, state: &State, address: &Address) -> Result<(), Error> {
         if self.ledger_verifier_key == known.ledger_verifier_key {
             match known.ledger_handovers.is_empty() {
@@ -273,16 +272,18 @@ impl ServerInfo {
             Ok(None) => return Ok(()),
             Err(why) => why,
         };
-        let (state, checkpoint) = (state.root(), file(address, "checkpoint"));
-        if state.read(&checkpoint)?.is_none() {
+        let mut kept = Vec::new();
+        if state.root().read(file(address, "checkpoint"))?.is_some() {
+            kept.push(state.root().path(file(address, "checkpoint")));
+        }
+        if !known.ledger_handovers.is_empty() {
+            kept.push(state.root().path(file(address, "trust.json")));
+        }
+        if kept.is_empty() {
             return self.expect_handovers();
         }
         let (known, named) = (&known.ledger_verifier_key, &self.ledger_verifier_key);
-        Err(ledger_keys::changed(
-            (known, named),
-            &why,
-            &state.path(checkpoint),
-        ))
+        Err(ledger_keys::changed((known, named), &why, &kept))
     }
 }
 
@@ -402,6 +403,7 @@ fn is_page(url: &str) -> bool {
 #[allow(clippy::unwrap_used, reason = "tests")]
 mod tests {
     use super::*;
+    use crate::ledger::checkpoint::Signer;
 
     #[test]
     fn only_an_https_address_is_shown_as_the_page() {
@@ -501,5 +503,27 @@ mod tests {
             new.compare(&known, &state, &address()),
             Err(Error::Fork(_))
         ));
+    }
+
+    #[test]
+    fn a_client_that_followed_a_handover_accepts_no_other_key_without_a_checkpoint_either() {
+        let folder = tempfile::tempdir().unwrap();
+        let state = State::new(folder.path()).unwrap();
+        let key = |seed| Signer::new("daypass.example.com/ledger", &[seed; 32]).unwrap();
+        let server_info = |named: u8, handovers: &[Handover]| ServerInfo {
+            ledger_verifier_key: key(named).verifier().to_string(),
+            ledger_handovers: handovers.to_vec(),
+            ..ServerInfo::check(answer(), &address()).unwrap()
+        };
+        let handover = Handover::sign(&key(1), &key(2), 5).unwrap();
+        let known = server_info(2, &[handover]);
+        for thief in [1, 3] {
+            let refused = server_info(thief, &[]).compare(&known, &state, &address());
+            let Err(Error::Fork(words)) = refused else {
+                unreachable!("{thief}: {refused:?}")
+            };
+            assert!(words.contains("trust.json"), "{words}");
+            assert!(!words.contains("checkpoint"), "{words}");
+        }
     }
 }

@@ -231,40 +231,48 @@ impl KeyHistory {
         self.key_at(beside::unverified_size(note)).verify(note)
     }
 
-    /// The keys of a ledger that holds exactly these handovers, which its events prove. A ledger
-    /// without any has one of the known keys: that of its size.
+    /// The keys of a ledger of `size` events that holds exactly these handovers, which its events
+    /// prove, and those known ones that follow later. A ledger without any has one of the known
+    /// keys: that of its size.
     ///
     /// # Errors
     /// Returns [`Fault::Unconnected`] if the handovers name none of the known keys, and
-    /// [`Fault::Forked`] if they contradict them.
-    pub(crate) fn of_ledger(&self, handovers: &[Handover]) -> Result<Self, Fault> {
-        if handovers.is_empty() {
+    /// [`Fault::Forked`] if they contradict them, or stop before one that this size contains: a
+    /// stolen old key could else be made the newest one by a handover to it.
+    pub(crate) fn of_ledger(&self, handovers: &[Handover], size: u64) -> Result<Self, Fault> {
+        let Some(last) = handovers.last() else {
             return Ok(self.clone());
-        }
+        };
         self.expect_no_fork(handovers)?;
         let named = handovers.iter().flat_map(|it| [&it.old, &it.new]);
         let trusted = named.into_iter().find(|key| self.has(key));
         let trusted = trusted.ok_or_else(|| Fault::Unconnected {
             key: self.newest().to_string(),
         })?;
+        let later = || self.handovers.iter().skip_while(|it| it.old != last.new);
+        if let Some(known) = later().next().filter(|it| it.size < size) {
+            return Err(forked(known, &last.new));
+        }
         Ok(Self {
             trusted: trusted.clone(),
-            handovers: handovers.to_vec(),
+            handovers: handovers.iter().chain(later()).cloned().collect(),
         })
     }
 
     /// Checks that none of the handovers starts at a known key and leads to another one than is
-    /// known.
+    /// known, or leads to a known key from another one.
     fn expect_no_fork(&self, handovers: &[Handover]) -> Result<(), Fault> {
         for known in &self.handovers {
-            let differs = |it: &&Handover| it.old == known.old && it.new != known.new;
+            let differs = |it: &&Handover| (it.old == known.old) != (it.new == known.new);
             if let Some(it) = handovers.iter().find(differs) {
                 it.check()?;
-                return Err(Fault::Forked {
-                    from: known.old.to_string(),
-                    known: known.new.to_string(),
-                    shown: it.new.to_string(),
-                });
+                return Err(forked(
+                    known,
+                    match it.new == known.new {
+                        true => &it.old,
+                        false => &it.new,
+                    },
+                ));
             }
         }
         Ok(())
@@ -312,6 +320,14 @@ impl KeyHistory {
                 key: self.newest().to_string(),
             }),
         }
+    }
+}
+
+fn forked(known: &Handover, shown: &Verifier) -> Fault {
+    Fault::Forked {
+        from: known.old.to_string(),
+        known: known.new.to_string(),
+        shown: shown.to_string(),
     }
 }
 

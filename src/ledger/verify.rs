@@ -287,7 +287,7 @@ impl Verification {
             return Err(Error::CutCheckpoint { line });
         }
         let handovers = self.judge.state().handovers();
-        let keys = keys.of_ledger(handovers);
+        let keys = keys.of_ledger(handovers, events);
         let keys = keys.map_err(|source| Error::Keys { line, source })?;
         let checkpoint = keys
             .verify(&note)

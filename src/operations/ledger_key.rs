@@ -25,8 +25,5 @@ impl SignedOrder<'_> {
 /// this ledger has shown.
 pub(crate) async fn published(authority: &Authority) -> PublishedKeys {
     authority.store.follow_handover().await;
-    PublishedKeys {
-        key: authority.store.verifier(),
-        handovers: authority.store.handovers(),
-    }
+    authority.store.published_keys()
 }

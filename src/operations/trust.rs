@@ -47,6 +47,7 @@ pub(crate) async fn current_trust(authority: &Authority) -> Trust {
 pub(crate) fn trust(authority: &Authority) -> Trust {
     let policy = authority.policy();
     let patterns = policy.host_patterns();
+    let ledger_keys = authority.store.published_keys();
     Trust {
         server_name: authority.server_name.clone(),
         keys: authority
@@ -54,8 +55,8 @@ pub(crate) fn trust(authority: &Authority) -> Trust {
             .keys()
             .map(|(key, state)| (key.clone(), state))
             .collect(),
-        verifier: authority.store.verifier(),
-        handovers: authority.store.handovers(),
+        verifier: ledger_keys.key,
+        handovers: ledger_keys.handovers,
         host_patterns: patterns.into_iter().map(str::to_owned).collect(),
         bastions: policy.bastions().to_vec(),
         hosts: hosts::trust(authority),

@@ -7,7 +7,7 @@ use crate::ledger::{
     EventKind,
     checkpoint::Verifier,
     event::{Actor, LedgerKeyChanged},
-    handover::Handover,
+    handover::{Handover, PublishedKeys},
     order::Proof,
 };
 
@@ -15,6 +15,16 @@ impl Store {
     /// The handovers of the ledger's key, in their order.
     pub fn handovers(&self) -> Vec<Handover> {
         self.state(|state| state.handovers().to_vec())
+    }
+
+    /// The present key and the handovers that led to it, read at once: of two reads, the second
+    /// could be of after a handover.
+    pub(crate) fn published_keys(&self) -> PublishedKeys {
+        let handovers = self.handovers();
+        PublishedKeys {
+            key: self.0.signed.verifier(&handovers),
+            handovers,
+        }
     }
 
     /// Records the handover to `new`, signed by both keys, by an administrator's order. Every head

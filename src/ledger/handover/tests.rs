@@ -180,16 +180,42 @@ fn a_checkpoint_counts_by_the_key_of_its_size() {
 fn the_keys_of_an_export_follow_from_its_own_handovers() {
     let chain = [handover(5, 1, 2), handover(9, 2, 3)];
     for trusted in [1, 2, 3] {
-        let keys = history(trusted, &[]).of_ledger(&chain).unwrap();
+        let keys = history(trusted, &[]).of_ledger(&chain, 12).unwrap();
         assert_eq!(*keys.newest(), key(3).verifier(), "{trusted}");
         // An older export, for a party that has followed.
-        let keys = history(trusted, &chain).of_ledger(&chain[..1]).unwrap();
+        let keys = history(trusted, &chain).of_ledger(&chain[..1], 7).unwrap();
         assert!(keys.verify(&note(7, &[2])).is_ok() && keys.verify(&note(7, &[1])).is_err());
-        let keys = history(trusted, &chain).of_ledger(&[]).unwrap();
+        let keys = history(trusted, &chain).of_ledger(&[], 4).unwrap();
         assert!(keys.verify(&note(4, &[1])).is_ok());
     }
-    let unknown = history(4, &[]).of_ledger(&chain);
+    let unknown = history(4, &[]).of_ledger(&chain, 12);
     assert!(matches!(unknown, Err(Fault::Unconnected { .. })));
-    let forked = history(1, &chain).of_ledger(&[handover(7, 1, 4)]);
+    let forked = history(1, &chain).of_ledger(&[handover(7, 1, 4)], 12);
     assert!(matches!(forked, Err(Fault::Forked { .. })));
+}
+
+#[test]
+fn an_export_that_leads_to_a_stolen_old_key_is_not_believed_by_a_client_that_followed() {
+    let known = history(1, &[handover(100, 1, 2), handover(200, 2, 3)]);
+    for (case, false_one, size) in [
+        ("to the first key, from a new one", handover(10, 9, 1), 500),
+        ("with the first event too many", handover(10, 9, 1), 101),
+        ("to a later old key", handover(10, 9, 2), 500),
+        ("to the newest key, from a new one", handover(10, 9, 3), 500),
+    ] {
+        let keys = known.of_ledger(&[false_one], size);
+        assert!(
+            matches!(keys, Err(Fault::Forked { .. })),
+            "{case}: {keys:?}"
+        );
+    }
+    // An export from before the known handovers: its own lead to the first key that is known.
+    let keys = known.of_ledger(&[handover(10, 9, 1)], 100).unwrap();
+    assert!(keys.verify(&note(100, &[1])).is_ok());
+    assert!(keys.verify(&note(500, &[1])).is_err(), "a stolen old key");
+    assert_eq!(keys.newest(), known.newest());
+    // The whole ledger, for a party that learned of it late.
+    let chain = [handover(10, 9, 1), handover(100, 1, 2), handover(200, 2, 3)];
+    let keys = known.of_ledger(&chain, 500).unwrap();
+    assert!(keys.verify(&note(500, &[3])).is_ok());
 }

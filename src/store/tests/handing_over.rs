@@ -161,3 +161,23 @@ async fn a_handover_to_a_key_that_cannot_be_next_is_refused() {
     assert_eq!(store.handovers().len(), 1);
     store.close().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_published_key_is_always_that_of_the_published_handovers() {
+    let folder = Folder::with_events(3).await;
+    let store = open(&folder, ring(7, Some(8))).await.unwrap();
+    let reader = store.clone();
+    let reading = tokio::task::spawn_blocking(move || {
+        loop {
+            let keys = reader.published_keys();
+            let last = keys.handovers.last().map(|it| it.new.clone());
+            assert_eq!(keys.key, last.clone().unwrap_or(verifier(7)));
+            if last.is_some() {
+                break;
+            }
+        }
+    });
+    hand_over(&store, verifier(8)).await.unwrap();
+    reading.await.unwrap();
+    store.close().await;
+}
