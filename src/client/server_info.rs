@@ -383,10 +383,8 @@ fn host_ca_keys(keys: &[String], ca_keys: &[String]) -> Result<Vec<String>, Erro
                 "its key {key} signs passes and hosts"
             )));
         }
-        lines.push(
-            key.to_openssh()
-                .map_err(|_| Error::Untrusted(format!("invalid host CA key {text:?}")))?,
-        );
+        let invalid = |_| Error::Untrusted(format!("invalid host CA key {text:?}"));
+        lines.push(key.to_openssh().map_err(invalid)?);
     }
     Ok(lines)
 }
