@@ -5,7 +5,12 @@
 //! certificate with its own length.
 
 pub use super::to_sign::HostDocument;
-use super::{error::Error, keys::Ca, to_sign::ToSign};
+use super::{
+    error::Error,
+    key::Key,
+    keys::{Ca, KeyState},
+    to_sign::ToSign,
+};
 use crate::ssh::sshsig::{self, Signature};
 
 impl Ca {
@@ -19,19 +24,41 @@ impl Ca {
         statement: HostDocument,
         content: &[u8],
     ) -> Result<Vec<u8>, Error> {
-        let namespace = statement.namespace();
-        let message = sshsig::signed_data(namespace, content).map_err(|_| Error::Key)?;
-        let to_sign = ToSign::Document {
-            kind: statement,
-            content,
-            message: &message,
-        };
-        let signature = self.active.sign(to_sign).await?;
-        let framed = Signature::frame(self.active(), namespace, signature);
-        framed
-            .and_then(|signature| signature.to_blob())
-            .map_err(|_| Error::Signature)
+        document_by(&self.active, statement, content).await
     }
+
+    /// The SSHSIG blobs over a list of CA keys by each key that retires and signs still. One that
+    /// is lost or does not answer is left out: the active key's signature is the one that counts
+    /// for every host but those that are behind.
+    pub(crate) async fn sign_keys_by_retired(&self, content: &[u8]) -> Vec<Vec<u8>> {
+        let mut signatures = Vec::new();
+        let others = self.others.iter();
+        for (key, _) in others.filter(|(_, state)| *state == KeyState::Retired) {
+            match document_by(key, HostDocument::CaKeys, content).await {
+                Ok(signature) => signatures.push(signature),
+                Err(error) => tracing::warn!(
+                    %error,
+                    "a retiring CA key does not sign the list of CA keys: hosts that trust no other key cannot fetch it"
+                ),
+            }
+        }
+        signatures
+    }
+}
+
+async fn document_by(key: &Key, statement: HostDocument, content: &[u8]) -> Result<Vec<u8>, Error> {
+    let namespace = statement.namespace();
+    let message = sshsig::signed_data(namespace, content).map_err(|_| Error::Key)?;
+    let to_sign = ToSign::Document {
+        kind: statement,
+        content,
+        message: &message,
+    };
+    let signature = key.sign(to_sign).await?;
+    let framed = Signature::frame(key.public(), namespace, signature);
+    framed
+        .and_then(|signature| signature.to_blob())
+        .map_err(|_| Error::Signature)
 }
 
 #[cfg(test)]
@@ -40,7 +67,6 @@ mod tests {
     use ssh_key::{Algorithm, EcdsaCurve};
 
     use super::*;
-    use crate::ca::{KeyState, key::Key};
 
     #[tokio::test]
     async fn a_statement_is_of_one_kind_over_one_content_by_the_active_key() {

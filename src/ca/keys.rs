@@ -34,7 +34,7 @@ impl KeyState {
 #[derive(Debug)]
 pub struct Ca {
     pub(super) active: Arc<Key>,
-    others: Vec<(Arc<Key>, KeyState)>,
+    pub(super) others: Vec<(Arc<Key>, KeyState)>,
 }
 
 impl Ca {

@@ -66,6 +66,8 @@ pub(crate) struct Summary {
     pub tls: Option<String>,
     /// Fingerprint of the key that would sign.
     pub ca_key: String,
+    /// Fingerprints of the CA keys of the configuration.
+    pub ca_keys: Vec<String>,
     /// Fingerprint of the key that would sign host certificates; none if there is none.
     pub host_ca_key: Option<String>,
     /// The ledger's verifier key.
@@ -88,6 +90,7 @@ pub(crate) fn summarize(config: &Config) -> Result<Summary, Error> {
             .and_then(Tls::fingerprint)
             .map(|it| it.to_string()),
         ca_key: fingerprint(parts.ca.active()),
+        ca_keys: parts.ca.keys().map(|(key, _)| fingerprint(key)).collect(),
         host_ca_key: parts.hosts.map(|it| fingerprint(it.ca().active())),
         ledger: keys.verifiers().key.to_string(),
     })

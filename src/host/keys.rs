@@ -90,20 +90,37 @@ impl CaKeys {
         (!keys.is_empty()).then_some(Self { version, keys })
     }
 
-    /// Checks that one of these keys signed `body` for `namespace`. `signature` is the base64 of an
-    /// SSHSIG, bare or armored; `path` names the file in errors.
+    /// Checks that one of these keys signed `body` for `namespace`: one of `signatures` is by it.
+    /// Each is the base64 of an SSHSIG, bare or armored; `path` names the file in errors.
     ///
     /// # Errors
     /// Returns [`InvalidAnswer::Unsigned`] if there is no signature, and
-    /// [`InvalidAnswer::Signature`] if it is invalid.
+    /// [`InvalidAnswer::Signature`] with the fault of the first one if none counts.
     pub(crate) fn verify(
         &self,
         path: &'static str,
         namespace: Namespace,
         body: &[u8],
-        signature: Option<&str>,
+        signatures: &[String],
     ) -> Result<(), InvalidAnswer> {
-        let signature = signature.ok_or(InvalidAnswer::Unsigned { path })?;
+        let mut fault = InvalidAnswer::Unsigned { path };
+        // The last fault that is kept is that of the first signature, the active key's.
+        for signature in signatures.iter().take(MOST).rev() {
+            match self.verify_one(path, namespace, body, signature) {
+                Ok(()) => return Ok(()),
+                Err(error) => fault = error,
+            }
+        }
+        Err(fault)
+    }
+
+    fn verify_one(
+        &self,
+        path: &'static str,
+        namespace: Namespace,
+        body: &[u8],
+        signature: &str,
+    ) -> Result<(), InvalidAnswer> {
         let wrong = |cause: String| InvalidAnswer::Signature { path, cause };
         let signature =
             Signature::from_header(signature).map_err(|error| wrong(error.to_string()))?;
@@ -179,7 +196,12 @@ mod tests {
                 false,
             ),
         ] {
-            let checked = trusted.verify("/krl", Namespace::Krl, b"body", signature.as_deref());
+            let signatures: Vec<String> = signature.into_iter().collect();
+            let checked = trusted.verify("/krl", Namespace::Krl, b"body", &signatures);
+            assert_eq!(checked.is_ok(), expected, "{case}: {checked:?}");
+            // It counts no more and no less beside one by a key that this host does not know.
+            let both = [vec![bare(&other, Namespace::Krl, b"body")], signatures].concat();
+            let checked = trusted.verify("/krl", Namespace::Krl, b"body", &both);
             assert_eq!(checked.is_ok(), expected, "{case}: {checked:?}");
         }
     }

@@ -83,8 +83,8 @@ pub(super) fn check(
     let Some(answer) = answer else {
         return Ok(None);
     };
-    let signature = answer.signature.as_deref();
-    keys.verify("/recovery", Namespace::Recovery, &answer.body, signature)?;
+    let signatures = &answer.signatures;
+    keys.verify("/recovery", Namespace::Recovery, &answer.body, signatures)?;
     let recovery = Recovery::parse(&answer.body);
     Ok(Some(recovery.map_err(|error| {
         InvalidAnswer::Recovery(error.to_string())

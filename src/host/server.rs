@@ -55,8 +55,8 @@ pub(crate) struct Answer {
     pub is_kept: bool,
     /// The whole body.
     pub body: Vec<u8>,
-    /// The signature header; none if there is none.
-    pub signature: Option<String>,
+    /// The signature headers: several keys may have signed.
+    pub signatures: Vec<String>,
     /// The server's clock, Unix seconds; none if it sent no date.
     pub date: Option<i64>,
 }
@@ -161,7 +161,9 @@ impl Server {
             let value = response.headers().get(name)?;
             value.to_str().ok().map(str::to_owned)
         };
-        let (signature, date) = (header(sshsig::HEADER), header("date"));
+        let signatures = response.headers().get_all(sshsig::HEADER).iter();
+        let signatures = signatures.filter_map(|it| it.to_str().ok().map(str::to_owned));
+        let (signatures, date) = (signatures.collect(), header("date"));
         let broken = |error: reqwest::Error| match self.urls.get(number) {
             Some(url) => explain(url, &self.setup, &error),
             None => most_telling(Vec::new()),
@@ -173,7 +175,7 @@ impl Server {
         Ok(Answer {
             is_kept: kept.is_some(),
             body,
-            signature,
+            signatures,
             date: date.and_then(|date| {
                 let date = OffsetDateTime::parse(&date, &Rfc2822).ok()?;
                 Some(date.unix_timestamp())

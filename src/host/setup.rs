@@ -327,7 +327,7 @@ fn check_keys(
         "/ca.pub",
         Namespace::CaKeys,
         &answer.body,
-        answer.signature.as_deref(),
+        &answer.signatures,
     );
     signed.map_err(|error| {
         InvalidAnswer::Pin(format!(

@@ -254,7 +254,7 @@ fn check_keys(trusted: &CaKeys, answer: &Answer) -> Result<CaKeys, InvalidAnswer
         "/ca.pub",
         Namespace::CaKeys,
         &answer.body,
-        answer.signature.as_deref(),
+        &answer.signatures,
     )?;
     let (sent, kept) = (keys.version, trusted.version);
     if sent < kept && keys.fingerprints() != trusted.fingerprints() {
@@ -275,12 +275,7 @@ fn check_krl(keys: &CaKeys, answer: &Answer) -> Result<Krl, InvalidAnswer> {
     if answer.body.is_empty() {
         return Err(InvalidAnswer::Empty);
     }
-    keys.verify(
-        "/krl",
-        Namespace::Krl,
-        &answer.body,
-        answer.signature.as_deref(),
-    )?;
+    keys.verify("/krl", Namespace::Krl, &answer.body, &answer.signatures)?;
     Ok(Krl::parse(&answer.body)?)
 }
 

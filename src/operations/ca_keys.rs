@@ -115,6 +115,7 @@ pub(crate) async fn list(
             };
             (None, record)
         });
+        let last_passes = state.last_passes(now);
         let listed = |(in_ledger, it): (Option<CaKeyState>, CaKeyRecord)| {
             let behind = match in_ledger {
                 None | Some(CaKeyState::Retired) => Vec::new(),
@@ -124,7 +125,7 @@ pub(crate) async fn list(
                 state: in_ledger,
                 since: it.since,
                 is_here: is_here(&it.key),
-                last_pass_until: state.last_pass_of(&it.fingerprint).filter(|end| *end > now),
+                last_pass_until: last_passes.get(&*it.fingerprint).copied(),
                 untrusting: behind.len(),
                 behind: behind.into_iter().take(NAMED).collect(),
                 key: it.key,
@@ -290,8 +291,10 @@ impl SignedOrder<'_> {
         })
     }
 
-    /// Signs the list of CA keys as it will be. So the key that will sign is at hand, and its
-    /// signer knows the keys of the list: else hosts would get none.
+    /// Signs the list of CA keys as it will be, and for a new key that signs, what hosts fetch
+    /// besides. So the key that will sign is at hand, and its signer knows the keys of the list:
+    /// else hosts would get none. A key may be staged while the active one is lost or away: that is
+    /// how a lost key is replaced.
     async fn rehearse(&self, step: &Step, ordered: &CaKeyOrdered) -> Result<(), Error> {
         let now = self.context.now;
         let after = self.authority.store.state(|state| {
@@ -303,12 +306,18 @@ impl SignedOrder<'_> {
             return Ok(());
         };
         let ca = self.authority.own_keys().arranged(after)?;
-        let Err(error) = published::rehearse(self.authority, &ca).await else {
-            return Ok(());
+        let rehearsed = match step.step {
+            CaKeyStep::Activate => published::rehearse_all(self.authority, &ca).await,
+            CaKeyStep::Stage | CaKeyStep::Retire => published::rehearse(self.authority, &ca).await,
+        };
+        let error = match rehearsed {
+            Ok(()) => return Ok(()),
+            Err(Error::KeyAway(_)) if step.step == CaKeyStep::Stage => return Ok(()),
+            Err(error) => error,
         };
         let what = format!(
-            "the CA key that would sign does not sign the new list of CA keys: {error}. Nothing was changed. If a signer keeps it, \
-             its configuration names every other CA key (`daypass help signer`)"
+            "the CA key that would sign does not sign what hosts fetch: {error}. Nothing was changed. If a signer keeps it, \
+             its configuration names every other CA key and the administrators' keys (`daypass help signer`)"
         );
         self.reject(step, Rejection::new(Rule::CaKeyMissing, what))
             .await

@@ -20,6 +20,8 @@ pub(crate) struct Document {
     pub body: Bytes,
     /// The SSHSIG blob over them by the active CA key.
     pub signature: Vec<u8>,
+    /// More of them, by keys that retire: a host that is behind trusts no other.
+    pub more_signatures: Vec<Vec<u8>>,
     /// Hex SHA-256 of the bytes.
     pub digest: String,
 }

@@ -65,7 +65,8 @@ impl KeyRing {
     }
 
     /// Says which states of the configuration the ledger contradicts, and refuses to start without
-    /// the key that signs.
+    /// the key that signs, unless another key is here that administrators could activate: else a
+    /// lost key could never be replaced.
     ///
     /// # Errors
     /// Returns [`ca::Error::Absent`].
@@ -73,12 +74,28 @@ impl KeyRing {
         let current = self.current(store);
         // One that another program keeps may answer later.
         if let Err(error @ ca::Error::Absent { .. }) = current.expect_key() {
-            return Err(error);
+            if !store.state(|state| self.has_successor(state)) {
+                return Err(error);
+            }
+            tracing::error!(
+                %error,
+                "no pass is issued. If the key is lost, activate another one (`daypass help server`: The active key is lost)"
+            );
         }
         for contradiction in store.state(|state| self.contradictions(state)) {
             tracing::warn!("{contradiction}");
         }
         Ok(())
+    }
+
+    /// Whether a key of the configuration signs by the next orders: it is not retired for good.
+    fn has_successor(&self, state: &LedgerState) -> bool {
+        let is_retired = |key: &str| {
+            let mut keys = state.ca_keys().iter();
+            keys.any(|it| it.fingerprint == key && it.state == CaKeyState::Retired)
+        };
+        let mut own = self.own.keys();
+        own.any(|(key, _)| !is_retired(&fingerprint(key)))
     }
 
     fn contradictions(&self, state: &LedgerState) -> Vec<String> {

@@ -6,7 +6,7 @@ use std::{fmt::Write as _, sync::Arc};
 use sha2::{Digest, Sha256};
 
 pub(crate) use super::documents::{Document, Revocations};
-use super::{authority::Authority, error::Error};
+use super::{authority::Authority, error::Error, recovery};
 use crate::{
     ca::{self, Ca, document::HostDocument},
     ledger::LedgerState,
@@ -15,6 +15,7 @@ use crate::{
         key::fingerprint,
         krl::{Krl, Revoked},
     },
+    unix_seconds::UnixSeconds,
 };
 
 /// [`revocations`] for a host, which may have asked another server of this ledger before.
@@ -75,7 +76,8 @@ pub(crate) async fn ca_keys(authority: &Authority) -> Result<Arc<Document>, Erro
         Some(_) | None => {
             let ca = authority.ca();
             let lines = key_lines(&ca, version)?;
-            let fresh = document(&ca, HostDocument::CaKeys, lines).await?;
+            let mut fresh = document(&ca, HostDocument::CaKeys, lines).await?;
+            fresh.more_signatures = ca.sign_keys_by_retired(&fresh.body).await;
             let fresh = Arc::new(fresh);
             *last = Some((version, fresh.clone()));
             Ok(fresh)
@@ -84,29 +86,46 @@ pub(crate) async fn ca_keys(authority: &Authority) -> Result<Arc<Document>, Erro
 }
 
 async fn list(authority: &Authority) -> Result<Revocations, Error> {
+    // Before the keys: an order that comes between is noticed at the next call.
+    let keys = authority.store.state(|state| state.ca_keys().version());
     let ca = authority.ca();
-    let blobs = blobs(&ca)?;
+    let unsigned = revocations_by(authority, &ca)?;
+    Ok(Revocations {
+        document: document(&ca, HostDocument::Krl, unsigned.body).await?,
+        version: unsigned.version,
+        keys,
+        made_at: unsigned.made_at,
+    })
+}
+
+/// A revocation list that is not signed yet.
+struct Unsigned {
+    version: u64,
+    made_at: UnixSeconds,
+    body: Vec<u8>,
+}
+
+fn revocations_by(authority: &Authority, ca: &Ca) -> Result<Unsigned, Error> {
+    let blobs = blobs(ca)?;
     let blob = |key: &str| {
         let known = blobs.iter().find(|(fingerprint, _)| fingerprint == key);
         // A CA key that is no longer configured may still be trusted by a host that is late.
         known.map(|(_, blob)| blob.clone()).unwrap_or_default()
     };
-    let (version, keys, made_at, passes) = authority.store.state(|state| {
+    let (version, made_at, passes) = authority.store.state(|state| {
         let passes = state.revoked().map(|pass| Revoked {
             serial: pass.serial,
             ca: blob(&pass.ca),
         });
         let passes = passes.collect::<Vec<_>>();
         let made_at = state.revocations_changed_at();
-        let keys = state.ca_keys().version();
-        (state.revocation_version(), keys, made_at, passes)
+        (state.revocation_version(), made_at, passes)
     });
     let body = Krl::new(version, made_at, passes).publish()?;
-    Ok(Revocations {
-        document: document(&ca, HostDocument::Krl, body).await?,
+    Ok(Unsigned {
         version,
-        keys,
         made_at,
+        body,
     })
 }
 
@@ -120,9 +139,21 @@ pub(super) async fn rehearse(authority: &Authority, ca: &Ca) -> Result<(), Error
     Ok(())
 }
 
+/// Signs all that hosts fetch as `ca` would publish it now, and publishes nothing.
+///
+/// # Errors
+/// As [`rehearse`], and [`Error::Store`] if the ledger cannot be read.
+pub(super) async fn rehearse_all(authority: &Authority, ca: &Ca) -> Result<(), Error> {
+    rehearse(authority, ca).await?;
+    let now = revocations_by(authority, ca)?;
+    document(ca, HostDocument::Krl, now.body).await?;
+    recovery::rehearse(authority, ca).await
+}
+
 async fn document(ca: &Ca, document: HostDocument, body: Vec<u8>) -> Result<Document, Error> {
     Ok(Document {
         signature: ca.sign_document(document, &body).await?,
+        more_signatures: Vec::new(),
         digest: base16ct::lower::encode_string(&Sha256::digest(&body)),
         body: body.into(),
     })

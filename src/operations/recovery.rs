@@ -13,7 +13,7 @@ use super::{
     record,
 };
 use crate::{
-    ca::document::HostDocument,
+    ca::{Ca, document::HostDocument},
     ledger::{
         LedgerState,
         event::RevokeTarget,
@@ -31,6 +31,16 @@ use crate::{
 pub(crate) async fn body(authority: &Authority) -> Result<Vec<u8>, Error> {
     authority.store.follow().await?;
     bytes(authority, facts(authority)).await
+}
+
+/// Signs the document as `ca` would, and publishes nothing.
+///
+/// # Errors
+/// As [`document`].
+pub(super) async fn rehearse(authority: &Authority, ca: &Ca) -> Result<(), Error> {
+    let body = bytes(authority, facts(authority)).await?;
+    ca.sign_document(HostDocument::Recovery, &body).await?;
+    Ok(())
 }
 
 async fn bytes(authority: &Authority, facts: Facts) -> Result<Vec<u8>, Error> {
@@ -58,6 +68,7 @@ pub(crate) async fn document(authority: &Authority) -> Result<Arc<Document>, Err
             .ca()
             .sign_document(HostDocument::Recovery, &body)
             .await?,
+        more_signatures: Vec::new(),
         digest: base16ct::lower::encode_string(&Sha256::digest(&body)),
         body: body.into(),
     });

@@ -8,7 +8,7 @@ use axum::{
     Extension, Router,
     extract::{Request, State},
     middleware::{Next, from_fn_with_state},
-    response::{IntoResponse, Response},
+    response::{AppendHeaders, IntoResponse, Response},
     routing::get,
 };
 use base64::{Engine, engine::general_purpose::STANDARD};
@@ -96,11 +96,20 @@ fn document(asked: &HeaderMap, kind: &'static str, content: Result<&Document, &E
         Err(error) => return not_published(error),
     };
     let tag = format!("\"{}\"", content.digest);
-    let signature = STANDARD.encode(&content.signature);
-    let headers = [(ETAG.as_str(), tag.clone()), (sshsig::HEADER, signature)];
+    // The active key's first: earlier hosts read one.
+    let signatures = std::iter::once(&content.signature).chain(&content.more_signatures);
+    let signatures = signatures.map(|it| (sshsig::HEADER, STANDARD.encode(it)));
+    let signatures = AppendHeaders(signatures);
+    let tags = [(ETAG, tag.clone())];
     match conditional::has(asked, &tag) {
-        true => (StatusCode::NOT_MODIFIED, headers).into_response(),
-        false => (headers, [(CONTENT_TYPE, kind)], content.body.clone()).into_response(),
+        true => (StatusCode::NOT_MODIFIED, tags, signatures).into_response(),
+        false => (
+            tags,
+            signatures,
+            [(CONTENT_TYPE, kind)],
+            content.body.clone(),
+        )
+            .into_response(),
     }
 }
 

@@ -227,7 +227,7 @@ async fn what_is_not_there_is_out_of_range() {
     assert_eq!(store.entries(0, 0).await.unwrap(), []);
     assert_eq!(
         store.consistency_proof(0, 4).await.unwrap(),
-        Vec::<Hash>::new()
+        Vec::<crate::ledger::tree::Hash>::new()
     );
     let big = u64::MAX;
     let refusals = [

@@ -17,6 +17,7 @@ use super::{
     support::{
         api::ask,
         command::{DAYPASS, Done},
+        files,
     },
 };
 
@@ -314,6 +315,10 @@ async fn what_is_no_good_backup_is_not_made_and_not_put_back() {
     let done = site.operator(&words).await.exits("another server's", 1);
     let said = "is not signed by this server's ledger key";
     assert!(done.stderr.contains(said), "{done:?}");
+    // The CA key was rotated since: the ledger's key proves whose backup it is.
+    files::write_key(&site.env.folder().join("next_key"), &files::new_key());
+    let (old, new) = ("file = \"ca_key\"", "file = \"../next_key\"");
+    site.env.edit("daypass.toml", old, new);
     site.restore("backup").await.exits("the good one", 0);
     site.env.restart().await;
 }

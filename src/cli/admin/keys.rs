@@ -159,12 +159,12 @@ fn said(ordered: &Ordered, step: CaKeyStep, known_hosts: u32) -> String {
             };
             format!(
                 "Activated: {key} signs every new pass, on every server of this ledger that has it. Passes by the key before it go \
-                 on; daypass admin keys shows until when.{left_out}"
+                 on; daypass admin keys shows until when.{left_out}\nIn daypass.toml of each server, set its state to \"active\" and that of the key before it to \"retired\"."
             )
         }
         CaKeyStep::Retire => format!(
-            "Retired: {key} is no longer published, and hosts forget it with their next `daypass host sync`. Remove its [[ca.key]] \
-             from daypass.toml of each server."
+            "Retired: {key} is no longer published, and hosts forget it with their next `daypass host sync`. In daypass.toml of \
+             each server, remove its [[ca.key]]; the key that signs now must have state = \"active\" there."
         ),
     }
 }

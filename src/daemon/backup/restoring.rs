@@ -229,17 +229,23 @@ fn expect_same_server(config: &Config, manifest: &Manifest) -> Result<(), Error>
             manifest.ledger
         )));
     }
-    for (what, ours, theirs) in [
-        ("server", &config.name, &manifest.server),
-        ("CA key", &summary.ca_key, &manifest.ca_key),
-    ] {
-        if ours != theirs {
-            return Err(refused(format!(
-                "the {what} of {} is {ours}, and that of the backup is {theirs}: use the configuration and the keys of the \
-                 same server",
-                config.origin().display()
-            )));
-        }
+    if config.name != manifest.server {
+        return Err(refused(format!(
+            "the server of {} is {}, and that of the backup is {}: use the configuration and the keys of the same server",
+            config.origin().display(),
+            config.name,
+            manifest.server
+        )));
+    }
+    // Administrators may have rotated the CA's keys since. The ledger's key proves which server's
+    // copy it is, and the ledger says which CA key signs.
+    if !summary.ca_keys.contains(&manifest.ca_key) {
+        tracing::warn!(
+            "the active CA key of the backup, {}, is not in {}: if the server lacks the key that signs by the restored \
+             ledger, activate another one (`daypass help server`: The active key is lost)",
+            manifest.ca_key,
+            config.origin().display()
+        );
     }
     Ok(())
 }

@@ -8,6 +8,8 @@
 //! One key is active. The key that was active before an activation retires, and may be activated
 //! again while hosts still trust it: the way back if the new key proves unusable.
 
+use std::collections::BTreeMap;
+
 use time::OffsetDateTime;
 
 use super::{
@@ -39,9 +41,21 @@ impl LedgerState {
 
     /// The first second at which the last unrevoked pass of this CA key is no longer valid; none if
     /// no such pass is remembered.
-    pub(crate) fn last_pass_of(&self, ca: &str) -> Option<UnixSeconds> {
+    fn last_pass_of(&self, ca: &str) -> Option<UnixSeconds> {
         let passes = self.passes().filter(|it| it.ca == ca && !it.is_revoked);
         passes.map(|it| it.valid_before).max()
+    }
+
+    /// For each CA key of an unrevoked pass that is valid at `now` or later: the first second at
+    /// which its last such pass is no longer valid. It looks at each pass once.
+    pub(crate) fn last_passes(&self, now: UnixSeconds) -> BTreeMap<&str, UnixSeconds> {
+        let mut last = BTreeMap::new();
+        let passes = self.passes().filter(|it| !it.is_revoked);
+        for pass in passes.filter(|it| it.valid_before > now) {
+            let end = last.entry(&*pass.ca).or_insert(pass.valid_before);
+            *end = pass.valid_before.max(*end);
+        }
+        last
     }
 
     /// Refuses a pass by another key than the one that signs.

@@ -266,7 +266,7 @@ fn order(
 }
 
 #[tokio::test]
-async fn passes_are_by_the_key_of_the_last_order_and_a_server_without_it_does_not_start() {
+async fn passes_are_by_the_key_of_the_last_order_and_a_server_without_it_issues_none() {
     let ([old, old_twin], [new, new_twin]) = (Key::twins(), Key::twins());
     let (old_public, new_public) = (old.public().clone(), new.public().clone());
     let World { authority, folder } = World::with_key(old).await;
@@ -292,8 +292,44 @@ async fn passes_are_by_the_key_of_the_last_order_and_a_server_without_it_does_no
         (fingerprint(&new_public), true)
     );
 
-    // It does not start again without the key.
+    // It starts again without the key: else no administrator could activate another one.
     let World { authority, folder } = world;
+    authority.store.close().await;
+    drop(authority);
+    let world = World::start(folder, old_twin, now()).await;
+    let (refused, added) = world.added(world.issue(&alice(), &logs("nginx"))).await;
+    let is_absent = matches!(&refused, Err(Error::KeyAway(ca::Error::Absent { .. })));
+    assert!(is_absent && added.is_empty(), "{refused:?} {added:?}");
+    let World { authority, folder } = world;
+    authority.store.close().await;
+    drop(authority);
+
+    // With the key it starts, also if its configuration lacks the others.
+    let world = World::start(folder, new_twin, now()).await;
+    let pass = world.issue(&alice(), &logs("nginx")).await.unwrap();
+    assert_eq!(pass.certificate.signature_key(), new_public.key_data());
+    let keys = world.authority.ca();
+    let states: Vec<_> = keys.keys().map(|(_, state)| state).collect();
+    assert_eq!(states, [KeyState::Active, KeyState::Retired]);
+}
+
+#[tokio::test]
+async fn a_server_whose_keys_are_all_retired_does_not_start() {
+    let [old, old_twin] = Key::twins();
+    let (old_public, new_public) = (old.public().clone(), host_key().public_key().clone());
+    let World { authority, folder } = World::with_key(old).await;
+    for (step, key, from) in [
+        (
+            CaKeyStep::Stage,
+            &new_public,
+            &[(&old_public, CaKeyState::Active)][..],
+        ),
+        (CaKeyStep::Activate, &new_public, &[]),
+        (CaKeyStep::Retire, &old_public, &[]),
+    ] {
+        let order = order(&authority, step, key, from);
+        authority.store.record(order, now()).await.unwrap();
+    }
     authority.store.close().await;
     drop(authority);
     let signer = Signer::new("ca.example.com/ledger", &[1; 32]).unwrap();
@@ -316,12 +352,4 @@ async fn passes_are_by_the_key_of_the_last_order_and_a_server_without_it_does_no
         "{said}"
     );
     store.close().await;
-
-    // With the key it starts, also if its configuration lacks the others.
-    let world = World::start(folder, new_twin, now()).await;
-    let pass = world.issue(&alice(), &logs("nginx")).await.unwrap();
-    assert_eq!(pass.certificate.signature_key(), new_public.key_data());
-    let keys = world.authority.ca();
-    let states: Vec<_> = keys.keys().map(|(_, state)| state).collect();
-    assert_eq!(states, [KeyState::Active, KeyState::Retired]);
 }

@@ -14,7 +14,7 @@ use crate::{
 };
 
 /// How often the server is asked again.
-const EVERY: Duration = Duration::from_secs(3);
+const EVERY: Duration = Duration::from_secs(10);
 
 /// The most hosts that a line names.
 const NAMED: usize = 5;
