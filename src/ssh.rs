@@ -16,6 +16,7 @@
 //! | [`pattern`] | patterns of host names | `ssh_config(5)`, PATTERNS |
 //! | [`sshsig`] | signatures, and every namespace that Daypass signs in | PROTOCOL.sshsig |
 //! | `presence` | signatures of a person who is present: security keys, passkeys | PROTOCOL.u2f |
+//! | `printable` | text on one line of a terminal or a log | Unicode: controls, UAX #9 |
 //! | [`options`] | critical options and extensions of certificates | PROTOCOL.certkeys |
 //! | `sshd_log` | accepted logins in sshd's log | `auth.c` and `auth2-pubkey.c` of OpenSSH |
 //! | [`permissions`] | what a certificate allows, in one type | PROTOCOL.certkeys |
@@ -31,6 +32,7 @@ pub mod pattern;
 pub mod permissions;
 pub(crate) mod presence;
 pub(crate) mod principal;
+pub(crate) mod printable;
 pub(crate) mod signed_by;
 pub(crate) mod sshd_log;
 pub mod sshsig;

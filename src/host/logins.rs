@@ -18,13 +18,14 @@ use self::place::{At, Gap, Place};
 use super::{
     Error, also_trust,
     files::{Changes, Layout},
-    reporter::{Reporter, line},
+    reporter::Reporter,
     settings::LoginLog,
 };
 use crate::{
     proto::v1::{Login, LoginCertificate, LoginReport, ReportLoginsRequest},
     ssh::{
         host_proof::HostVerb,
+        printable::line,
         sshd_log::{self, Accepted, CertificateLogin, Stamp, UnreadableLogin},
     },
     unix_seconds::UnixSeconds,
@@ -95,14 +96,20 @@ pub(super) fn start(
     Ok(())
 }
 
-/// Begins to report the logins of this log from now on, unless that has begun.
+/// Begins to report the logins of this log: from now on, or from the place in another log on.
 ///
 /// # Errors
 /// Returns [`Error::File`] if the log cannot be read.
 fn begin(layout: &Layout, log: &LoginLog, now: UnixSeconds) -> Result<Place, Error> {
     match Place::load(layout)? {
         Some(place) if place.log == *log => Ok(place),
-        Some(_) | None => Ok(Place {
+        // From the same moment on: in a file, its older lines are left out.
+        Some(place) => Ok(Place {
+            log: log.clone(),
+            at: At::Since(place.until),
+            ..place
+        }),
+        None => Ok(Place {
             log: log.clone(),
             until: now,
             at: match log {
@@ -135,6 +142,12 @@ pub(super) async fn report(
     let zone = TimeZone::system();
     let logins = part.lines.iter();
     let logins = logins.filter_map(|line| login(line, &others, (now, &zone)));
+    // The journal leaves older entries out itself.
+    let since = match (&place.at, log) {
+        (At::Since(since), LoginLog::File(_)) => since.get(),
+        _ => 0,
+    };
+    let logins = logins.filter(|it| it.logged_at.is_none_or(|at| at >= since));
     let logins: Vec<Login> = logins.collect();
     let mut foreign = 0_u32;
     for few in reports(&logins) {

@@ -17,14 +17,14 @@ use super::{
     keys::CaKeys,
     logins::{self, LoginsSync},
     reload,
-    reporter::{Reporter, line},
+    reporter::Reporter,
     settings::{Joined, LoginLog},
     sshd::{Effective, Sshd},
     sync::{self, HostSync, SyncOptions, SyncReport},
 };
 use crate::{
     proto::v1::{HostReport, SyncHostRequest},
-    ssh::{host_proof::HostVerb, krl::Krl},
+    ssh::{host_proof::HostVerb, krl::Krl, printable},
     unix_seconds::UnixSeconds,
 };
 
@@ -226,5 +226,7 @@ fn certificates(layout: &Layout, joined: &Joined) -> Result<Vec<Certificate>, Er
 
 fn shortened(faults: Vec<String>) -> Vec<String> {
     let faults = faults.into_iter().take(MOST_FAULTS);
-    faults.map(|fault| line(&fault, LONGEST_FAULT)).collect()
+    faults
+        .map(|fault| printable::line(&fault, LONGEST_FAULT))
+        .collect()
 }

@@ -90,16 +90,3 @@ async fn host_keys(joined: &Joined, effective: Option<&Effective>) -> Result<Vec
     }
     Ok(keys)
 }
-
-/// The text as one line of printable characters, of at most so many bytes.
-pub(super) fn line(text: &str, most: usize) -> String {
-    let mut line = String::new();
-    for c in text.chars() {
-        let c = if c.is_control() { ' ' } else { c };
-        if line.len() + c.len_utf8() > most {
-            break;
-        }
-        line.push(c);
-    }
-    line
-}

@@ -185,6 +185,11 @@ impl Reconciler {
                     None => self.not_seen(event.index, &issued),
                 }
             }
+            EventKind::Skipped => {
+                if let Some(pass) = self.passes.get_mut(&event.index) {
+                    pass.is_lost = true;
+                }
+            }
             EventKind::Revoked(revoked) => self.revoked(&revoked.serials, event.at),
             EventKind::Locked(locked) => self.revoked(&locked.serials, event.at),
             EventKind::SigningFailed { serial, .. } => self.revoked(&[serial], event.at),
@@ -208,7 +213,6 @@ impl Reconciler {
             | EventKind::Cancelled(_)
             | EventKind::Reviewed(_)
             | EventKind::Unlocked(_)
-            | EventKind::Skipped
             | EventKind::LedgerKeyChanged(_)
             | EventKind::HostAdded(_)
             | EventKind::HostJoined(_)

@@ -10,6 +10,8 @@ use serde::Deserialize;
 use tracing::{Level, Metadata};
 use tracing_subscriber::{EnvFilter, fmt::MakeWriter};
 
+pub(crate) use crate::ssh::printable::is_active;
+
 /// Format of a line.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -141,13 +143,6 @@ fn escape(text: &str) -> String {
         }
     }
     escaped
-}
-
-/// Tells whether a terminal or a line reader would act on a character: controls (C0, DEL, C1), line
-/// and paragraph separators, bidirectional marks, zero-width characters.
-pub(crate) fn is_active(character: char) -> bool {
-    character.is_control()
-        || matches!(character, '\u{061c}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}')
 }
 
 #[cfg(test)]

@@ -8,6 +8,8 @@
 //! | `{"MESSAGE": ...}` | `journalctl -o json` |
 //! | `MESSAGE` | `sshd -E FILE`; it has neither time nor host |
 //!
+//! A line of another form that has sshd's words of a login by a certificate is an unreadable one.
+//!
 //! The message is that of `auth_log` in OpenSSH's `auth.c`, and for certificates that of
 //! `auth2-pubkey.c`:
 //! `Accepted publickey for USER from ADDRESS port PORT ssh2: TYPE-CERT FINGERPRINT ID KEY-ID
@@ -17,7 +19,7 @@
 mod framing;
 mod lines;
 
-use framing::{Framed, unframed};
+use framing::{Framed, Line, unframed};
 pub(crate) use framing::{PROGRAMS, Stamp};
 pub(crate) use lines::{LONGEST_LINE, next_line};
 
@@ -27,7 +29,7 @@ pub(crate) enum Accepted {
     ByCertificate(CertificateLogin),
     /// By a plain key, a password or another method.
     Otherwise,
-    /// By a certificate, and the rest of the message is cut off or of another form.
+    /// By a certificate, and the rest of the message is cut off, or the line is of another form.
     Unreadable(UnreadableLogin),
 }
 
@@ -64,7 +66,11 @@ pub(crate) struct CertificateLogin {
 /// Reads a line of a log; `None` if it is of no accepted login.
 pub(crate) fn read(line: &[u8]) -> Option<Accepted> {
     let line = line.strip_suffix(b"\r").unwrap_or(line);
-    let framed = unframed(line)?;
+    let framed = match unframed(line) {
+        Line::Sshd(framed) => framed,
+        Line::OtherProgram => return None,
+        Line::Unknown => return of_unknown_form(line),
+    };
     let rest = framed.message.strip_prefix("Accepted ")?;
     let (method, rest) = rest.split_once(" for ")?;
     if method != "publickey" {
@@ -85,6 +91,18 @@ pub(crate) fn read(line: &[u8]) -> Option<Accepted> {
             client: client(person),
         }),
     })
+}
+
+/// A login by a certificate in a line of a form that is not read here: it must not pass unseen.
+fn of_unknown_form(line: &[u8]) -> Option<Accepted> {
+    let line = String::from_utf8_lossy(line);
+    let (_, rest) = line.split_once("Accepted publickey for ")?;
+    let (person, _) = rest.split_once("-CERT ")?;
+    let person = person.split(" ssh2: ").next().unwrap_or_default();
+    Some(Accepted::Unreadable(UnreadableLogin {
+        time: None,
+        client: client(person),
+    }))
 }
 
 /// Reads `USER from ADDRESS port PORT`.

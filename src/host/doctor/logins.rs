@@ -36,6 +36,12 @@ pub(super) fn check(scene: &Scene<'_>) -> Result<Vec<Finding>, Error> {
             format!("fingerprinthash is {hash}: no login can be compared with the ledger; set `FingerprintHash sha256`"),
         ));
     }
+    if let Some(list) = list_of_two(scene.effective.value("authenticationmethods")) {
+        findings.push(Finding::wrong(
+            "authenticationmethods",
+            format!("authenticationmethods has {list}: sshd names no certificate of such a login, and none is reported"),
+        ));
+    }
     if let Some(failed) = failed {
         let ago = spoken(scene.now.seconds_since(failed.tried));
         let error = failed.error;
@@ -56,4 +62,37 @@ pub(super) fn check(scene: &Scene<'_>) -> Result<Vec<Finding>, Error> {
         ));
     }
     Ok(findings)
+}
+
+/// A list of methods in which another one is needed after a key. sshd then logs the key as
+/// `Partial publickey`, and the last method alone as accepted (`auth_log` in `auth.c`).
+fn list_of_two(lists: &str) -> Option<&str> {
+    let mut lists = lists.split_ascii_whitespace();
+    let is_key = |method: &str| method.starts_with("publickey");
+    lists.find(|list| {
+        let ends = list.rsplit_once(',');
+        ends.is_some_and(|(first, last)| first.split(',').any(is_key) && !is_key(last))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_second_method_after_a_key_is_found() {
+        for (lists, found) in [
+            ("any", None),
+            ("publickey", None),
+            ("password,publickey", None),
+            ("password,keyboard-interactive", None),
+            ("publickey,password", Some("publickey,password")),
+            (
+                "publickey publickey,keyboard-interactive:pam",
+                Some("publickey,keyboard-interactive:pam"),
+            ),
+        ] {
+            assert_eq!(list_of_two(lists), found, "{lists}");
+        }
+    }
 }

@@ -27,6 +27,9 @@ const LONGEST_COMPLAINT: u64 = 1024;
 /// The fields of an entry that are read. The journal always adds cursor and time.
 const FIELDS: &str = "--output-fields=MESSAGE,SYSLOG_IDENTIFIER,_HOSTNAME,_UID";
 
+/// Entries of other accounts, which may log in sshd's name, use up no room.
+const ROOT: &str = "_UID=0";
+
 /// Reads the entries after the place.
 ///
 /// # Errors
@@ -38,7 +41,9 @@ pub(super) async fn read(place: &Place) -> Result<Part, Error> {
         At::Offset { .. } => (format!("--since=@{}", place.until.get()), None),
     };
     let programs = PROGRAMS.iter().map(|name| format!("--identifier={name}"));
-    let words: Vec<String> = programs.chain([from, FIELDS.to_owned()]).collect();
+    let words: Vec<String> = programs
+        .chain([from, FIELDS.to_owned(), ROOT.to_owned()])
+        .collect();
     let mut part = Part {
         at: place.at.clone(),
         ..Part::default()

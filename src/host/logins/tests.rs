@@ -201,8 +201,31 @@ fn the_logins_of_another_ca_are_not_reported_and_hostile_text_is_one_line() {
     let others = ["SHA256:cccc".to_owned()].into();
     let line = accepted(1);
     assert!(login(line.as_bytes(), &others, (NOW, &TimeZone::UTC)).is_none());
-    let hostile = line.replace("alice/shell", &format!("\u{1b}[2J{}", "x".repeat(5000)));
+    let hostile = line.replace(
+        "alice/shell",
+        &format!("\u{1b}[2J\u{202e}\u{200b}{}", "x".repeat(5000)),
+    );
     let read = login(hostile.as_bytes(), &BTreeSet::new(), (NOW, &TimeZone::UTC)).unwrap();
     let key_id = read.certificate.unwrap().key_id;
-    assert!(key_id.len() <= LONGEST_TEXT && !key_id.contains('\u{1b}'));
+    assert!(key_id.len() <= LONGEST_TEXT && !key_id.contains(crate::ssh::printable::is_active));
+}
+
+#[test]
+fn another_log_is_read_from_the_time_on_up_to_which_the_last_one_was() {
+    let folder = tempfile::tempdir().unwrap();
+    let layout = Layout::new(folder.path());
+    let path = folder.path().join("auth.log");
+    fs::write(&path, "x\n").unwrap();
+    fs::create_dir_all(layout.logins().parent().unwrap()).unwrap();
+    let (journal, file) = (LoginLog::Journal, LoginLog::File(path));
+    for (old, new) in [(&journal, &file), (&file, &journal)] {
+        let _ = fs::remove_file(layout.logins());
+        begin(&layout, old, NOW).unwrap().save(&layout).unwrap();
+        let later = UnixSeconds(NOW.get() + 500);
+        let place = begin(&layout, new, later).unwrap();
+        assert_eq!(
+            (&place.log, place.until, place.at),
+            (new, NOW, At::Since(NOW))
+        );
+    }
 }

@@ -4,22 +4,25 @@
 use std::{
     error::Error as _,
     pin::Pin,
-    sync::atomic::Ordering,
+    sync::atomic::{AtomicBool, Ordering},
     task::{Context, Poll},
 };
 
 use reqwest::Client;
-use tonic::{Request, Status, body::Body, metadata::MetadataValue};
+use tonic::{Code, Request, Status, body::Body, metadata::MetadataValue};
 use tower::Service;
 use url::Url;
 
 use super::{Server, explain, most_telling, unreachable};
 use crate::{
     host::{Error, error::Declined},
-    proto::v1::{
-        GetTrustRequest, GetTrustResponse, JoinHostRequest, JoinHostResponse, ReportLoginsRequest,
-        ReportLoginsResponse, SyncHostRequest, SyncHostResponse, hosts_client::HostsClient,
-        trust_client::TrustClient,
+    proto::{
+        status::Details,
+        v1::{
+            GetTrustRequest, GetTrustResponse, JoinHostRequest, JoinHostResponse,
+            ReportLoginsRequest, ReportLoginsResponse, SyncHostRequest, SyncHostResponse,
+            hosts_client::HostsClient, trust_client::TrustClient,
+        },
     },
 };
 
@@ -111,11 +114,19 @@ impl Server {
         &self,
         request: ReportLoginsRequest,
     ) -> Result<ReportLoginsResponse, Error> {
-        self.ask(async |channel, origin| {
+        let is_old = AtomicBool::new(false);
+        let answer = self.ask(async |channel, origin| {
             let mut client = HostsClient::with_origin(channel, origin);
-            client.report_logins(request.clone()).await
-        })
-        .await
+            let answer = client.report_logins(request.clone()).await;
+            answer.inspect_err(|status| is_old.store(lacks_method(status), Ordering::Relaxed))
+        });
+        match answer.await {
+            Err(Error::Declined(_)) if is_old.load(Ordering::Relaxed) => {
+                let old = "the server is older than reports of logins: upgrade it";
+                Err(Declined::other(old.to_owned()).into())
+            }
+            answer => answer,
+        }
     }
 
     /// Asks one address after the other, the one that answered last first, until one answers. A
@@ -159,6 +170,11 @@ impl Server {
         }
         unreachable(url, status.message())
     }
+}
+
+/// Whether the server is of a release without this method: it then answers without details.
+fn lacks_method(status: &Status) -> bool {
+    status.code() == Code::Unimplemented && Details::of(status).is_none()
 }
 
 /// The way of one gRPC call.

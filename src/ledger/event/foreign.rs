@@ -11,10 +11,14 @@ use crate::{ssh::wire, unix_seconds::UnixSeconds};
 pub enum LoginFinding {
     /// The ledger has no such pass: a CA key was copied, or the ledger is another one.
     Unknown,
+    /// By a CA key that the ledger does not name.
+    OtherCa,
     /// The certificate is not the one that was recorded.
     Altered,
     /// sshd's message is cut off, and does not say which certificate it was.
     Unreadable,
+    /// Its serial is in the part of the ledger that a restored copy lost.
+    Lost,
     /// After expiry or revocation, or before it was valid.
     Late,
     /// On another host, or on one of another group.
@@ -23,28 +27,38 @@ pub enum LoginFinding {
 
 impl LoginFinding {
     /// Every kind.
-    pub(crate) const ALL: [Self; 5] = [
+    pub(crate) const ALL: [Self; 7] = [
         Self::Unknown,
+        Self::OtherCa,
         Self::Altered,
         Self::Unreadable,
+        Self::Lost,
         Self::Late,
         Self::Elsewhere,
     ];
 
-    /// Whether no honest use of Daypass leads to it.
+    /// Whether a certificate by a copied CA key may be behind it.
     pub(crate) fn is_alarm(self) -> bool {
         match self {
-            Self::Unknown | Self::Altered | Self::Unreadable => true,
+            Self::Unknown | Self::OtherCa | Self::Altered | Self::Unreadable | Self::Lost => true,
             Self::Late | Self::Elsewhere => false,
         }
+    }
+
+    /// Whether a stolen CA key leads to it and hardly anything else. The events of such logins have
+    /// room of their own.
+    pub(crate) fn is_of_stolen_key(self) -> bool {
+        matches!(self, Self::Unknown | Self::Altered | Self::Unreadable)
     }
 
     /// As in events and metrics.
     pub(crate) fn as_str(self) -> &'static str {
         match self {
             Self::Unknown => "unknown",
+            Self::OtherCa => "other_ca",
             Self::Altered => "altered",
             Self::Unreadable => "unreadable",
+            Self::Lost => "lost",
             Self::Late => "late",
             Self::Elsewhere => "elsewhere",
         }
@@ -54,8 +68,10 @@ impl LoginFinding {
     pub(crate) fn word(self) -> &'static str {
         match self {
             Self::Unknown => "not issued",
+            Self::OtherCa => "other CA",
             Self::Altered => "altered",
             Self::Unreadable => "unreadable",
+            Self::Lost => "lost part",
             Self::Late => "outside its time",
             Self::Elsewhere => "other host",
         }
@@ -67,11 +83,17 @@ impl LoginFinding {
             Self::Unknown => {
                 "treat the CA key as stolen: put a new one in force, retire the old one, and end the session on the host"
             }
+            Self::OtherCa => {
+                "sshd there trusts a CA key that is not this server's: look at TrustedUserCAKeys and authorized_keys on the host"
+            }
             Self::Altered => {
                 "a certificate with a serial of this ledger that this CA did not make so: treat the CA key as stolen"
             }
             Self::Unreadable => {
-                "sshd cut the line, so that it hides which certificate it was: look at the session on the host"
+                "sshd cut the line, or the log is of a form that is not read, so that it hides which certificate it was: look at the session on the host"
+            }
+            Self::Lost => {
+                "the record of its pass was lost with the restore, so it cannot be told from one by a stolen CA key: ask the person whom the key id names"
             }
             Self::Late => {
                 "the host let it in by an old revocation list or a wrong clock: look at daypass hosts --behind"

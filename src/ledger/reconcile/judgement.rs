@@ -14,7 +14,7 @@ use crate::{
 const SKEW: Duration = Duration::seconds(60);
 
 const UNREADABLE: &str = "sshd's line does not say which certificate it was: it was cut, since the key id is longer than any of this CA, or \
-                          sshd's FingerprintHash is not sha256";
+                          the log is of a form that is not read, or sshd's FingerprintHash is not sha256";
 
 /// What one login is, except its time.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -41,6 +41,8 @@ pub(super) struct Times {
 pub(super) struct Pass {
     pub(super) issued: Option<Box<Issued>>,
     pub(super) revoked: Option<OffsetDateTime>,
+    /// A restored copy lost the event of this serial.
+    pub(super) is_lost: bool,
 }
 
 /// Which hosts a pass is for, as a login is compared with it.
@@ -64,13 +66,21 @@ pub(super) fn wrong(
     };
     if !cas.contains(&certificate.ca) {
         let why = format!("the ledger names no CA key {}", certificate.ca);
-        return Some((Kind::Unknown, why));
+        return Some((Kind::OtherCa, why));
     }
     let (issued, revoked) = match pass {
         Some(Pass {
             issued: Some(issued),
             revoked,
+            ..
         }) => (issued, revoked),
+        Some(Pass { is_lost: true, .. }) => {
+            let why = format!(
+                "event {} of the ledger is in the part that a restored copy lost",
+                certificate.serial
+            );
+            return Some((Kind::Lost, why));
+        }
         Some(_) | None => {
             let why = format!(
                 "event {} of the ledger is not a pass: a CA key of yours signed it elsewhere",

@@ -79,7 +79,7 @@ fn a_login_with_the_pass_that_was_issued_is_good() {
 fn what_the_ledger_lacks_or_has_otherwise_is_an_alarm() {
     type Change = fn(&mut CertificateLogin);
     let cases: [(&str, Kind, Change); 6] = [
-        ("the ledger names no CA key SHA256:x", Kind::Unknown, |it| {
+        ("the ledger names no CA key SHA256:x", Kind::OtherCa, |it| {
             it.ca = "SHA256:x".to_owned()
         }),
         ("event 8 of the ledger is not a pass", Kind::Unknown, |it| {
@@ -362,4 +362,18 @@ fn the_largest_login_is_a_leaf_of_a_few_kilobytes() {
     assert!(login.is_bounded());
     let leaf = event(9, EventKind::ForeignLogin(Box::new(login)));
     assert!(leaf.to_bytes().unwrap().len() < 3072);
+}
+
+#[test]
+fn a_serial_that_a_restore_lost_is_no_stolen_key_for_certain_and_neither_is_another_ca() {
+    let mut lost = login(7);
+    lost.serial = 8;
+    let (_, found) = judged(lost, ("web-1", 5), vec![event(8, EventKind::Skipped)]);
+    let (kind, why) = found.unwrap();
+    assert_eq!(kind, Kind::Lost, "{why}");
+    assert!(why.contains("a restored copy lost"), "{why}");
+    for kind in [Kind::Lost, Kind::OtherCa] {
+        assert!(kind.is_alarm() && !kind.is_of_stolen_key());
+        assert!(!kind.advice().contains("treat the CA key as stolen"));
+    }
 }

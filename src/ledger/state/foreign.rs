@@ -7,25 +7,33 @@ use serde::{Deserialize, Serialize};
 
 use crate::{ledger::event::ForeignLogin, unix_seconds::UnixSeconds};
 
-/// Time in which [`MOST`] events of one host are recorded.
+/// Time in which [`MOST`] events of one host and one window are recorded.
 const WINDOW: Duration = Duration::from_secs(3600);
 
 /// The most logins of one host that are recorded in full within [`WINDOW`]. One more event counts
 /// the rest.
 pub(crate) const MOST: u32 = 20;
 
-/// The most logins of one host that are known when they are reported again: those of three windows.
-const REMEMBERED: usize = 3 * (MOST as usize + 1);
+/// The most logins of one host that are known when they are reported again: those of three hours.
+const REMEMBERED: usize = 6 * (MOST as usize + 1);
 
 /// The last such logins of one host.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub(crate) struct ForeignLogins {
-    /// The start of the window.
+    /// Those that speak of a stolen key: others use up none of their room.
+    stolen: Window,
+    others: Window,
+    /// Digests ([`ForeignLogin::digest`]), oldest first.
+    recent: VecDeque<String>,
+}
+
+/// Events of one host within [`WINDOW`].
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+struct Window {
+    /// Its start.
     from: UnixSeconds,
     /// Events since then.
     count: u32,
-    /// Digests ([`ForeignLogin::digest`]), oldest first.
-    recent: VecDeque<String>,
 }
 
 /// How the ledger takes the next such login of a host.
@@ -45,11 +53,15 @@ impl ForeignLogins {
         self.recent.contains(&login.digest())
     }
 
-    /// The room at `now`. A clock that was put back opens no new window.
-    pub(crate) fn room(&self, now: UnixSeconds) -> Room {
-        let count = match self.is_over(now) {
+    /// The room for this login at `now`. A clock that was put back opens no new window.
+    pub(crate) fn room(&self, now: UnixSeconds, login: &ForeignLogin) -> Room {
+        let window = match login.finding.is_of_stolen_key() {
+            true => &self.stolen,
+            false => &self.others,
+        };
+        let count = match window.is_over(now) {
             true => 0,
-            false => self.count,
+            false => window.count,
         };
         match count.cmp(&MOST) {
             Ordering::Less => Room::Full,
@@ -58,19 +70,27 @@ impl ForeignLogins {
         }
     }
 
-    fn is_over(&self, now: UnixSeconds) -> bool {
-        self.from.saturating_add(WINDOW) <= now
-    }
-
     pub(super) fn take(&mut self, now: UnixSeconds, login: &ForeignLogin) {
-        if self.is_over(now) {
-            self.from = now;
-            self.count = 0;
+        let window = match login.finding.is_of_stolen_key() {
+            true => &mut self.stolen,
+            false => &mut self.others,
+        };
+        if window.is_over(now) {
+            *window = Window {
+                from: now,
+                count: 0,
+            };
         }
-        self.count = self.count.saturating_add(1);
+        window.count = window.count.saturating_add(1);
         if self.recent.len() >= REMEMBERED {
             self.recent.pop_front();
         }
         self.recent.push_back(login.digest());
+    }
+}
+
+impl Window {
+    fn is_over(&self, now: UnixSeconds) -> bool {
+        self.from.saturating_add(WINDOW) <= now
     }
 }

@@ -20,7 +20,7 @@ impl LedgerState {
         if host.foreign.is_known(login) {
             return reject("the login is recorded already");
         }
-        match (host.foreign.room(event.at.into()), login.more) {
+        match (host.foreign.room(event.at.into(), login), login.more) {
             (Room::Full, 0) | (Room::Count, _) => Ok(()),
             (Room::Full, _) => reject("the others have room for events of their own"),
             (Room::None, _) => reject("the host has too many of them within an hour"),

@@ -12,7 +12,7 @@ use time::OffsetDateTime;
 use super::{Authority, Error, ShownKeys, reporting::Claim};
 use crate::{
     ledger::{
-        Event, EventKind,
+        Event, EventKind, LedgerState,
         event::{ForeignLogin, LoginFinding},
         reconcile::{Finding, Reconciler},
         search::{Question, Term},
@@ -113,7 +113,8 @@ impl ProvenLogins {
     /// finding of each such login, recorded now or before.
     ///
     /// # Errors
-    /// Returns [`Error::Store`] if the ledger cannot be read or written. The same report again then
+    /// Returns [`Error::Store`] if the ledger cannot be read or written, or is a
+    /// restored copy that no administrator has accepted. The same report again then
     /// records the rest.
     pub(crate) async fn compare(
         self,
@@ -123,6 +124,11 @@ impl ProvenLogins {
         let name = self.host.name.clone();
         // The pass may have been issued by another server a moment before the login.
         authority.store.follow().await?;
+        // The copy lacks the last passes until then. The host keeps its place in the log.
+        if authority.store.state(LedgerState::waits_for_acceptance) {
+            let waits = "logins are compared after an administrator accepts the restored copy: daypass admin accept-restore";
+            return Err(store::Error::Unavailable(waits.to_owned()).into());
+        }
         let findings = self.findings(authority).await?;
         let kinds = findings.iter().map(|it| it.kind).collect();
         let findings = findings.into_iter().map(|it| it.foreign_login(&name));
@@ -167,11 +173,14 @@ async fn events(authority: &Authority, serials: BTreeSet<u64>) -> Result<Vec<Eve
     let (store, size) = (&authority.store, authority.store.size());
     let serials: Vec<u64> = serials.into_iter().filter(|it| *it < size).collect();
     let mut events = parsed(store.leaves(&serials).await?)?;
-    events.retain(|event| matches!(event.what, EventKind::Issued(_)));
+    events.retain(|event| matches!(event.what, EventKind::Issued(_) | EventKind::Skipped));
     // The ledger state forgets a pass some time after its end.
     let may_be_revoked: Vec<u64> = store.state(|state| {
         let is_valid = |serial: u64| state.pass(serial).is_some_and(|pass| !pass.is_revoked);
-        let serials = events.iter().map(|event| event.index);
+        let issued = events
+            .iter()
+            .filter(|event| matches!(event.what, EventKind::Issued(_)));
+        let serials = issued.map(|event| event.index);
         serials.filter(|serial| !is_valid(*serial)).collect()
     });
     if let Some(lowest) = may_be_revoked.iter().min() {
@@ -210,13 +219,14 @@ async fn record(
         let (new, room) = authority.store.state(|state| {
             let foreign = state.host(host).map(|it| &it.foreign);
             let is_new = |it: &&ForeignLogin| foreign.is_none_or(|foreign| !foreign.is_known(it));
-            let room = foreign.map_or(Room::None, |it| it.room(now.into()));
-            let rest = waiting.iter().skip(1).filter(is_new).count();
+            let room = foreign.map_or(Room::None, |it| it.room(now.into(), login));
+            let is_stolen = |it: &ForeignLogin| it.finding.is_of_stolen_key();
+            let rest = waiting.iter().skip(1).filter(is_new);
+            let rest = rest.filter(|it| is_stolen(it) == is_stolen(login)).count();
             (is_new(&login).then_some(rest as u64), room)
         });
         let more = match (new, room) {
-            (None, _) => None,
-            (Some(_), Room::None) => return Ok(()),
+            (None, _) | (Some(_), Room::None) => None,
             (Some(_), Room::Full) => Some(0),
             (Some(rest), Room::Count) => Some(rest),
         };

@@ -1,6 +1,6 @@
 //! Bounds of the texts that a caller sends, and the error for a field beyond them. Pure.
 
-use crate::{proto::status::Field, server::log::is_active};
+use crate::{proto::status::Field, ssh::printable::is_active};
 
 pub(super) const ROLE_BYTES: usize = 128;
 pub(super) const HOST_BYTES: usize = 253;

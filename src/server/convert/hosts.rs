@@ -20,7 +20,7 @@ use crate::{
     ssh::{
         host_name::{MAX_LENGTH, is_host_name},
         host_proof::MAX_KEYS,
-        key, principal,
+        key, principal, printable,
         sshd_log::{CertificateLogin, UnreadableLogin},
         sshsig::Signature,
     },
@@ -196,9 +196,10 @@ pub(in crate::server) fn logins(
 }
 
 fn login(wire: &v1::Login) -> Result<(Option<UnixSeconds>, ReportedLogin), Malformed> {
-    let line = |field, value: &str| Ok(text(field, value, LOGIN_BYTES)?.unwrap_or_default());
+    // A hostile text is evidence: it is cleansed, and refuses no report.
+    let line = |value: &str| printable::line(value, LOGIN_BYTES);
     let port = u16::try_from(wire.port).map_err(|_| malformed("port", "is not a port"))?;
-    let (login, from) = (line("login", &wire.login)?, line("from", &wire.from)?);
+    let (login, from) = (line(&wire.login), line(&wire.from));
     let reported = match &wire.certificate {
         None => ReportedLogin::Unreadable(UnreadableLogin {
             time: None,
@@ -210,10 +211,10 @@ fn login(wire: &v1::Login) -> Result<(Option<UnixSeconds>, ReportedLogin), Malfo
             login,
             from,
             port,
-            key: line("key", &certificate.key)?,
-            key_id: line("key_id", &certificate.key_id)?,
+            key: line(&certificate.key),
+            key_id: line(&certificate.key_id),
             serial: certificate.serial,
-            ca: line("ca", &certificate.ca)?,
+            ca: line(&certificate.ca),
         }),
     };
     Ok((wire.logged_at.map(UnixSeconds), reported))

@@ -48,8 +48,12 @@ fn in_zone(
             i8::try_from(time.second()).ok()?,
             0,
         );
-        let zoned = civil.ok()?.to_zoned(zone.clone()).ok()?;
-        OffsetDateTime::from_unix_timestamp(zoned.timestamp().as_second()).ok()
+        let ambiguous = zone.to_ambiguous_timestamp(civil.ok()?);
+        // An hour that comes twice, when daylight saving ends.
+        let moments = [ambiguous.earlier(), ambiguous.later()].into_iter();
+        let moments =
+            moments.filter_map(|it| OffsetDateTime::from_unix_timestamp(it.ok()?.as_second()).ok());
+        moments.min_by_key(|it| (*it - now).abs())
     };
     years.filter_map(at).find(|time| *time <= latest)
 }
@@ -61,24 +65,35 @@ pub(super) struct Framed<'a> {
     pub(super) message: Cow<'a, str>,
 }
 
-/// Takes sshd's message out of a line; `None` if the line is of another program.
-pub(super) fn unframed(line: &[u8]) -> Option<Framed<'_>> {
+/// What a line is.
+pub(super) enum Line<'a> {
+    Sshd(Framed<'a>),
+    OtherProgram,
+    /// Of no form that is read here.
+    Unknown,
+}
+
+/// Takes sshd's message out of a line.
+pub(super) fn unframed(line: &[u8]) -> Line<'_> {
     if line.first() == Some(&b'{') {
         return journal(line);
     }
-    let line = std::str::from_utf8(line).ok()?;
+    let Ok(line) = std::str::from_utf8(line) else {
+        return Line::Unknown;
+    };
     if line.starts_with("Accepted ") {
-        return Some(Framed {
+        return Line::Sshd(Framed {
             time: None,
             host: None,
             message: line.into(),
         });
     }
     let line = without_priority(line);
-    match line.strip_prefix("1 ") {
+    let read = match line.strip_prefix("1 ") {
         Some(line) => rfc_5424(line),
         None => classic(line),
-    }
+    };
+    read.unwrap_or(Line::Unknown)
 }
 
 fn without_priority(line: &str) -> &str {
@@ -90,39 +105,70 @@ fn without_priority(line: &str) -> &str {
 }
 
 /// `TIME HOST PROGRAM[PID]: MESSAGE`, with either form of time.
-fn classic(line: &str) -> Option<Framed<'_>> {
+fn classic(line: &str) -> Option<Line<'_>> {
     let (time, rest) = match iso(line) {
         Some((time, rest)) => (Stamp::At(time), rest),
         None => local(line)?,
     };
     let (host, rest) = rest.split_once(' ')?;
     let (tag, message) = rest.split_once(": ")?;
+    if tag.contains(' ') {
+        return None;
+    }
     let (program, process) = match tag.split_once('[') {
-        Some((program, rest)) => (program, rest.strip_suffix(']')?),
+        Some((program, rest)) => (program, rest.strip_suffix(']').unwrap_or(rest)),
         None => (tag, "0"),
     };
     let is_sshd = PROGRAMS.contains(&program) && process.parse::<u32>().is_ok();
-    is_sshd.then(|| Framed {
-        time: Some(time),
-        host: Some(host.into()),
-        message: message.into(),
+    Some(match is_sshd {
+        false => Line::OtherProgram,
+        true => Line::Sshd(Framed {
+            time: Some(time),
+            host: Some(host.into()),
+            message: message.into(),
+        }),
     })
 }
 
 /// `TIME HOST PROGRAM PID MSGID STRUCTURED-DATA MESSAGE`, where `-` stands for what is not known.
-fn rfc_5424(line: &str) -> Option<Framed<'_>> {
+fn rfc_5424(line: &str) -> Option<Line<'_>> {
     let (time, rest) = line.split_once(' ')?;
     let (host, rest) = rest.split_once(' ')?;
     let (program, rest) = rest.split_once(' ')?;
     let mut rest = rest.splitn(3, ' ');
     let (_, _, rest) = (rest.next()?, rest.next()?, rest.next()?);
-    let message = rest.strip_prefix("- ")?;
-    PROGRAMS.contains(&program).then(|| Framed {
+    if !PROGRAMS.contains(&program) {
+        return Some(Line::OtherProgram);
+    }
+    let message = without_data(rest)?.strip_prefix(' ')?;
+    Some(Line::Sshd(Framed {
         time: OffsetDateTime::parse(time, &Rfc3339).ok().map(Stamp::At),
         host: (host != "-").then(|| host.into()),
         // Some writers put a byte-order mark before it.
         message: message.trim_start_matches('\u{feff}').into(),
-    })
+    }))
+}
+
+/// What follows the structured data: `-`, or elements `[ID NAME="VALUE" ...]`, in whose values a
+/// backslash escapes `"`, `\` and `]` (RFC 5424, 6.3).
+fn without_data(text: &str) -> Option<&str> {
+    if let Some(rest) = text.strip_prefix('-') {
+        return Some(rest);
+    }
+    let mut rest = text.strip_prefix('[')?;
+    loop {
+        let mut is_escaped = false;
+        let end = rest.find(|c| {
+            let is_end = c == ']' && !is_escaped;
+            is_escaped = c == '\\' && !is_escaped;
+            is_end
+        });
+        rest = rest.get(end? + 1..)?;
+        match rest.strip_prefix('[') {
+            Some(next) => rest = next,
+            None => return Some(rest),
+        }
+    }
 }
 
 /// An RFC 3339 time at the start, also with an offset without a colon, and the rest of the line.
@@ -182,17 +228,27 @@ enum Text {
     Bytes(Vec<u8>),
 }
 
+/// A field of every entry of the journal.
+const CURSOR: &[u8] = b"\"__CURSOR\"";
+
 /// A journal entry of sshd. Every user can log in sshd's name; the user id comes from the journal.
-fn journal(line: &[u8]) -> Option<Framed<'_>> {
-    let entry: Entry<'_> = serde_json::from_slice(line).ok()?;
-    let is_sshd = PROGRAMS.contains(&entry.identifier.as_deref()?);
+fn journal(line: &[u8]) -> Line<'_> {
+    let Ok(entry) = serde_json::from_slice::<Entry<'_>>(line) else {
+        // Every user can write journal entries with odd fields. sshd writes none.
+        let is_entry = line.windows(CURSOR.len()).any(|it| it == CURSOR);
+        return match is_entry {
+            true => Line::OtherProgram,
+            false => Line::Unknown,
+        };
+    };
+    let is_sshd = entry.identifier.is_some_and(|it| PROGRAMS.contains(&&*it));
     let is_root = entry.user.is_none_or(|user| user == "0");
     if !is_sshd || !is_root {
-        return None;
+        return Line::OtherProgram;
     }
     let microseconds = entry.microseconds.and_then(|it| it.parse::<i64>().ok());
     let time = microseconds.map(|it| OffsetDateTime::from_unix_timestamp(it / 1_000_000));
-    Some(Framed {
+    Line::Sshd(Framed {
         time: time.and_then(Result::ok).map(Stamp::At),
         host: entry.host.map(|host| host.into_owned().into()),
         message: match entry.message {

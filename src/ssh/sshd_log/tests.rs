@@ -65,6 +65,13 @@ fn a_login_is_read_in_every_form_of_line() {
         ),
         (
             format!(
+                r#"<38>1 2026-11-29T21:30:01Z web-1 sshd 7 - [a@1 b="\"c\] \\"][d e="[f"] {MESSAGE}"#
+            ),
+            at,
+            true,
+        ),
+        (
+            format!(
                 r#"{{"__REALTIME_TIMESTAMP":"1795987801000000","_HOSTNAME":"web-1","_UID":"0","SYSLOG_IDENTIFIER":"sshd","MESSAGE":"{MESSAGE}","PRIORITY":"6"}}"#
             ),
             at,
@@ -227,5 +234,36 @@ fn a_time_without_a_year_is_of_the_last_year_that_it_can_be_of() {
             Some(expected),
             "{time}"
         );
+    }
+}
+
+#[test]
+fn a_login_in_a_line_of_an_unknown_form_is_unreadable_and_not_passed_over() {
+    for line in [
+        format!("2026/11/29 21:30:01 web-1 sshd[7]: {MESSAGE}"),
+        format!("2026-11-29T21:30:01Z stdout F {MESSAGE}"),
+        format!(r#"{{"message":"{MESSAGE}","program":"sshd"}}"#),
+        format!("<38>1 2026-11-29T21:30:01Z web-1 sshd 7 - [a {MESSAGE}"),
+    ] {
+        let Some(Accepted::Unreadable(read)) = read(line.as_bytes()) else {
+            panic!("{line}");
+        };
+        let client = ("weblogs".to_owned(), "192.0.2.7".to_owned(), 41_234);
+        assert_eq!(read.client, Some(client), "{line}");
+    }
+    let odd = format!(r#"{{"__CURSOR":"s=1","MESSAGE":["{MESSAGE}","b"]}}"#);
+    assert_eq!(read(odd.as_bytes()), None, "another user's journal entry");
+}
+
+#[test]
+fn of_an_hour_that_comes_twice_it_is_the_moment_nearer_to_now() {
+    let vienna = TimeZone::get("Europe/Vienna").unwrap();
+    let time = Stamp::Local(datetime!(2000-10-25 02:30));
+    for now in [
+        datetime!(2026-10-25 00:31 UTC),
+        datetime!(2026-10-25 01:31 UTC),
+    ] {
+        let expected = now - time::Duration::minutes(1);
+        assert_eq!(time.moment(now, &vienna), Some(expected), "{now}");
     }
 }

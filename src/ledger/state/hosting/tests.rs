@@ -541,6 +541,14 @@ fn a_login_is_recorded_once_and_a_host_has_twenty_an_hour_and_one_that_counts_th
     for login in [counted(1021, 5), foreign("web-1", 1022)] {
         assert_eq!(take(&mut story, login), Err(Rule::ForeignLogin), "full");
     }
+    // What is no sign of a stolen key has room of its own, and uses up none of that key's.
+    for serial in 2000..2021 {
+        let late = ForeignLogin {
+            finding: crate::ledger::event::LoginFinding::Late,
+            ..foreign("web-1", serial)
+        };
+        take(&mut story, late).unwrap();
+    }
     // Another host has room of its own.
     story.add("web-2", CODES[1], false).unwrap();
     story.join("web-2", CODES[1], 4).unwrap();
