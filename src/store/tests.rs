@@ -23,7 +23,7 @@ use super::*;
 use crate::ledger::{
     Event,
     checkpoint::{Checkpoint, Signer},
-    tree::{Hash, leaf_hash, verify_consistency, verify_inclusion},
+    tree::{leaf_hash, verify_consistency, verify_inclusion},
 };
 
 const ORIGIN: &str = "daypass.example.com/ledger";
