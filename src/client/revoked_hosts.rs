@@ -18,7 +18,10 @@ use super::{
 };
 use crate::{
     proto::v1::GetRevocationsRequest,
-    ssh::krl::{Krl, Revoked},
+    ssh::{
+        key,
+        krl::{Krl, Revoked},
+    },
     unix_seconds::UnixSeconds,
 };
 
@@ -58,6 +61,13 @@ impl Client {
             let krl = Krl::parse(&bytes).map_err(|error| Error::Untrusted(error.to_string()))?;
             if krl.version() < published {
                 return Err(older(krl.version(), published));
+            }
+            if !is_own(&krl, &known.host_ca_keys) {
+                return Err(Error::Untrusted(
+                    "its list of revoked host certificates names a key that is not its own: it \
+                     could take the hosts of another server away"
+                        .to_owned(),
+                ));
             }
             let file = server_info::file(&server.address, OF_SERVER);
             root.write(file, STANDARD.encode(&bytes).as_bytes())?;
@@ -99,6 +109,15 @@ impl Client {
     }
 }
 
+/// Whether the list revokes certificates of these keys alone. One without a key revokes those of
+/// every server.
+fn is_own(list: &Krl, host_ca_keys: &[String]) -> bool {
+    let keys = host_ca_keys.iter().filter_map(|it| key::parse(it).ok());
+    let own: Vec<_> = keys.filter_map(|key| key.to_bytes().ok()).collect();
+    list.sections()
+        .all(|(ca, _)| own.iter().any(|own| own == ca))
+}
+
 /// The file of a state folder, if it is there.
 pub(super) fn file(root: &Path) -> Option<PathBuf> {
     let file = root.join(FILE);
@@ -118,4 +137,38 @@ fn older(sent: u64, kept: u64) -> Error {
         "its list of revoked host certificates has version {sent}, and version {kept} is known here: the newer list stays. If \
          the server's ledger was restored from a backup, this ends when an administrator has accepted that"
     ))
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "tests")]
+mod tests {
+    use super::*;
+
+    const OWN: &str =
+        "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIILvoiXWxhwDJCTLPsbfAlOaJOlzUoJi6CxjXXq7Zzwt";
+    const OTHER: &str =
+        "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAILM+rvN+ot98qgEN796jTiQfZfG1KaT0PtFDJ/XFSqti";
+
+    /// A server revoked the host certificates of another server of the same user.
+    #[test]
+    fn a_list_that_names_the_key_of_another_server_or_none_is_refused() {
+        let list = |cas: &[Vec<u8>]| {
+            let one = |ca: &Vec<u8>| Revoked {
+                serial: 7,
+                ca: ca.clone(),
+            };
+            Krl::new(1, UnixSeconds(1), cas.iter().map(one))
+        };
+        let blob = |key: &str| key::parse(key).unwrap().to_bytes().unwrap();
+        let own = [OWN.to_owned()];
+        assert!(is_own(&list(&[]), &own));
+        assert!(is_own(&list(&[blob(OWN)]), &own));
+        for others in [
+            vec![blob(OTHER)],
+            vec![Vec::new()],
+            vec![blob(OWN), blob(OTHER)],
+        ] {
+            assert!(!is_own(&list(&others), &own), "{others:?}");
+        }
+    }
 }

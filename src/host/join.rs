@@ -104,6 +104,15 @@ impl Credential {
     }
 }
 
+/// Whether the host has joined another server than the one that the token is for.
+fn is_of_another_server(
+    settings: &Settings,
+    site: &Site<'_>,
+    credential: Option<&Credential>,
+) -> bool {
+    matches!(credential, Some(Credential::Token(_))) && settings.server != site.server.address()
+}
+
 /// Joins. The same code again changes nothing, and another token of a machine that has joined by
 /// that name. Without either, a host that has joined stays as it is; none if it has not.
 ///
@@ -115,6 +124,8 @@ pub(crate) async fn join(
     credential: Option<&Credential>,
 ) -> Result<Option<Membership>, Error> {
     let known = match Settings::load(site.layout) {
+        // A token's machine joins another server by a token of its own.
+        Ok(settings) if is_of_another_server(&settings, site, credential) => None,
         Ok(settings) => settings.joined,
         Err(Error::NotSetUp) => None,
         // With a code, the file is written anew. Without one, a host that had joined would no
