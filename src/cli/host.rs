@@ -18,7 +18,7 @@ pub(crate) struct Args {
 
 #[derive(Debug, clap::Subcommand)]
 enum Action {
-    Setup(setup::Args),
+    Setup(Box<setup::Args>),
     Sync(sync::Args),
     Doctor(doctor::Args),
     Remove(remove::Args),

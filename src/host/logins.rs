@@ -165,7 +165,7 @@ pub(super) async fn report(
         let answer = reporter.server.report_logins(request).await?;
         foreign = foreign.saturating_add(answer.foreign);
     }
-    let new_gap = part.is_gap.then(|| Gap {
+    let new_gap = part.is_gap.then_some(Gap {
         noticed: now,
         since: place.until,
     });

@@ -183,11 +183,9 @@ fn foreign_login(event: &Value) -> String {
     let serial = event.get("serial").map(plain);
     let serial = serial.map_or_else(String::new, |serial| format!(" (serial {serial})"));
     let finding = text("finding");
-    let known = LoginFinding::ALL.into_iter();
-    let known = known
-        .filter(|it| it.as_str() == finding)
-        .map(LoginFinding::word);
-    let finding = known.last().unwrap_or(&finding);
+    let mut known = LoginFinding::ALL.into_iter();
+    let known = known.find(|it| it.as_str() == finding);
+    let finding = known.map_or(finding, |it| it.word().to_owned());
     let (login, from) = (text("login"), text("from"));
     format!("{login} from {from}{serial}: {finding}")
 }

@@ -73,7 +73,7 @@ impl Service {
     /// Follows the ledger's key. The new one is on disk before the answer.
     async fn follow(&self, handovers: &[Handover], mut memory: Turn) -> Answer {
         match memory.keys().after(handovers) {
-            Ok(None) => return self.status(&memory),
+            Ok(None) => self.status(&memory),
             Ok(Some(keys)) => {
                 let key = keys.newest().to_string();
                 let kept = tokio::task::spawn_blocking(move || {

@@ -118,7 +118,7 @@ fn another_ledgers_handover_is_not_followed() {
     let replayed = Handover::sign(&other(1), &other(2), 5).unwrap();
     assert!(
         history(1, &[])
-            .follow(&other(2).verifier(), &[replayed.clone()])
+            .follow(&other(2).verifier(), std::slice::from_ref(&replayed))
             .is_err()
     );
     let renamed = Handover {

@@ -122,8 +122,7 @@ async fn only_a_new_report_with_the_hosts_own_signature_shows_that_it_trusts_a_k
         },
     }));
     let json = |kept: KeptReport| serde_json::to_vec(&kept).unwrap();
-    let mut made = 0;
-    for (case, content, joined, expected) in [
+    let rows = [
         ("honest", json(kept(honest(&good))), joined, Ok(())),
         (
             "almost an hour old",
@@ -197,8 +196,8 @@ async fn only_a_new_report_with_the_hosts_own_signature_shows_that_it_trusts_a_k
             joined,
             Err("without its signature"),
         ),
-    ] {
-        made += 1;
+    ];
+    for (made, (case, content, joined, expected)) in (1..).zip(rows) {
         authority
             .store
             .remove_report("web-1".to_owned())

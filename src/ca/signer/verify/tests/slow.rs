@@ -66,7 +66,8 @@ async fn signed(left: usize) -> Vec<bool> {
     };
     let key = Arc::new(Key::elsewhere(world.key.public().clone(), Arc::new(slow)));
     let verdicts = timeout(Time::from_secs(60), sign(&key, approved, remembered)).await;
-    let verdicts = verdicts.expect("one after the other, it waits for ever");
+    // One after the other, it would wait for ever.
+    let verdicts = verdicts.unwrap();
     let is_signed = |it: &Verdict| matches!(it, Verdict::Signed(_));
     assert!(
         verdicts
