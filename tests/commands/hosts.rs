@@ -72,7 +72,7 @@ async fn an_administrator_adds_a_host_sees_it_and_removes_it() {
     assert!(run("hosts").await.stdout.contains("rekeying"));
     let removed = run("admin hosts remove web-1").await.stdout;
     assert!(
-        removed.contains("2 of its certificates are still valid"),
+        removed.contains("2 of its certificates were still valid, and are revoked now"),
         "{removed}"
     );
     let gone = run("admin hosts remove web-1").await;
