@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::Actor;
 
-/// A decision about a request, with the decider's signature ([`super::approval`]).
+/// A decision about a request, with the decider's signature ([`crate::ledger::approval`]).
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct RequestDecision {
     /// The request's id.
