@@ -10,6 +10,7 @@ use super::{
     logins::login_name,
     pass::{Known, Pass, Wanted, received},
     requests::RequestView,
+    server_info::ServerInfo,
 };
 use crate::{
     identity::proof,
@@ -53,6 +54,13 @@ impl Signed {
         })
     }
 
+    /// What the server says of itself now. Nothing is compared or remembered.
+    async fn present(&self) -> Result<ServerInfo, Error> {
+        let request = v1::GetTrustRequest {};
+        let answer = self.server.trust_service().get_trust(request).await?;
+        ServerInfo::check(answer.into_inner(), &self.server.address)
+    }
+
     /// Asks for the pass and checks the answer. Its files have been prepared.
     ///
     /// The policy may have changed between the list of roles and the answer. So a pass that does
@@ -75,7 +83,14 @@ impl Signed {
             return Ok(Answer::Request(Box::new(view)));
         }
         let pass = |pass| Answer::Pass(Box::new(pass));
-        let checked = received(&answer, &wanted, &public, &self.server_info);
+        let mut checked = received(&answer, &wanted, &public, &self.server_info);
+        if let Err(Error::Untrusted(_)) = &checked {
+            // Another key of the CA may have been activated since the server was asked for them.
+            let present = self.present().await?;
+            if present.ca_keys != self.server_info.ca_keys {
+                checked = received(&answer, &wanted, &public, &present);
+            }
+        }
         let (Known::Role(before), Err(Error::Untrusted(_))) = (&wanted.known, &checked) else {
             return checked.map(pass);
         };

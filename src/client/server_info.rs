@@ -205,7 +205,7 @@ impl ServerInfo {
             .collect()
     }
 
-    fn check(answer: v1::GetTrustResponse, address: &Address) -> Result<Self, Error> {
+    pub(super) fn check(answer: v1::GetTrustResponse, address: &Address) -> Result<Self, Error> {
         if !answer.server_name.eq_ignore_ascii_case(&address.host()) {
             return Err(Error::Untrusted(format!(
                 "it calls itself {:?}, but the address says {}; use --server https://{0}:PORT, or correct `name` in its \

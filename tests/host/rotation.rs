@@ -154,7 +154,8 @@ fn section(file: &str) -> String {
 }
 
 /// A key is activated although web-3 trusts only the one before it; then it is lost, and replaced.
-async fn not_waited_for(env: &mut TestEnv, hosts: &[Host], laptop: &Laptop, third: &str) {
+async fn not_waited_for(env: &mut TestEnv, hosts: &[Host], laptop: &Laptop) {
+    let third = add_key(env, "third_key").await;
     keys(env, &format!("stage {third}")).await.success();
     for host in &hosts[..2] {
         host.json(&["sync"]).await;
@@ -164,7 +165,7 @@ async fn not_waited_for(env: &mut TestEnv, hosts: &[Host], laptop: &Laptop, thir
     assert_eq!(answer["untrusting"], 1, "web-3: {answer}");
     // The key before it signs the list for web-3, too.
     let report = hosts[2].json(&["sync"]).await;
-    assert_eq!(report["added_keys"][0], *third, "{report}");
+    assert_eq!(report["added_keys"][0], third, "{report}");
     log_in(laptop, NAMES[2], &hosts[2]).await;
 
     env.edit("daypass.toml", &section("third_key"), "");
@@ -196,7 +197,6 @@ async fn a_rotation_waits_for_the_host_that_is_behind_and_names_it_and_logins_wo
 
     // The server gets the key. Once orders decide, its state in the file does not matter.
     let new = add_key(&mut site.env, "next_key").await;
-    let third = add_key(&mut site.env, "third_key").await;
 
     let (stop, count) = (AtomicBool::new(false), AtomicUsize::new(0));
     let logins = async {
@@ -224,7 +224,7 @@ async fn a_rotation_waits_for_the_host_that_is_behind_and_names_it_and_logins_wo
         assert_eq!(report["removed_keys"][0], old, "{report}");
         log_in(&laptop, name, host).await;
     }
-    not_waited_for(&mut site.env, &hosts, &laptop, &third).await;
+    not_waited_for(&mut site.env, &hosts, &laptop).await;
     // The server starts again with the new key, although its file says that the old one is active.
     site.env.restart().await;
     log_in(&laptop, NAMES[0], &hosts[0]).await;

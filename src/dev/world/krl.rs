@@ -19,7 +19,14 @@ pub(super) struct KrlRefresher(JoinHandle<()>);
 impl KrlRefresher {
     /// Writes the present list, then starts the task.
     pub(super) async fn start(authority: Arc<Authority>, file: PathBuf) -> Result<Self, Error> {
-        let mut version = write(&authority, &file, None).await?;
+        let mut version = match write(&authority, &file, None).await {
+            // As on any host while the CA's key is away.
+            Err(error) if file.is_file() => {
+                tracing::warn!(%error, "sshd keeps its old revocation list");
+                None
+            }
+            written => written?,
+        };
         let task = tokio::spawn(async move {
             let mut ticks = tokio::time::interval(EVERY);
             loop {
