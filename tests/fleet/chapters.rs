@@ -65,6 +65,8 @@ const ELSEWHERE: &[(&str, &str, &str, &str, &str)] = &[
     ("hosts", "Logins that the CA never issued", "daypass host setup --no-logins", "tests/host/logins.rs", r#""setup", "--no-logins""#),
     ("hosts", "Logins that the CA never issued", "daypass host sync --logins", "tests/host/logins.rs", r#""sync", "--logins""#),
     ("hosts", "Logins that the CA never issued", "daypass ledger list", "tests/host/logins.rs", "ledger list --event foreign_login"),
+    ("hosts", "Logins that the CA never issued", "daypass ledger reconcile", "tests/commands/reconcile.rs", r#""reconcile","#),
+    ("hosts", "Logins that the CA never issued", "daypass hosts", "tests/host/logins.rs", "hosts --format json"),
     ("hosts", "Logins that the CA never issued", "systemctl edit", "systemd/daypass-sync.service", "ExecStart=/usr/local/bin/daypass host sync"),
     // These need an agent or a token that has the CA key.
     ("server", "The CA key in an agent or a token", "systemctl edit", "tests/service/ca_keys.rs", "SOFTHSM2_CONF"),
@@ -72,6 +74,7 @@ const ELSEWHERE: &[(&str, &str, &str, &str, &str)] = &[
     ("server", "The CA key in an agent or a token", "daypass serve --check", "tests/service/ca_keys.rs", "\"--check\""),
     // These need three hosts that report, and a second key.
     ("server", "Rotate the CA key", "daypass admin keys", "tests/host/rotation.rs", r#"admin keys activate {new}"#),
+    ("server", "The active key is lost", "daypass admin keys", "tests/host/rotation.rs", "activate {fourth} --anyway --reason lost"),
     ("server", "Rotate the CA key", "daypass admin hosts remove", "tests/wire/hosts.rs", r#"remove_host("web-2")"#),
     ("server", "Rotate the CA key", "daypass host sync", "tests/host/rotation.rs", r#"json(&["sync"])"#),
     ("server", "Rotate the CA key", "daypass signer", "tests/machine/signer.rs", r#"blocks("sh")"#),
