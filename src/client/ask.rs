@@ -54,13 +54,6 @@ impl Signed {
         })
     }
 
-    /// What the server says of itself now. Nothing is compared or remembered.
-    async fn present(&self) -> Result<ServerInfo, Error> {
-        let request = v1::GetTrustRequest {};
-        let answer = self.server.trust_service().get_trust(request).await?;
-        ServerInfo::check(answer.into_inner(), &self.server.address)
-    }
-
     /// Asks for the pass and checks the answer. Its files have been prepared.
     ///
     /// The policy may have changed between the list of roles and the answer. So a pass that does
@@ -83,13 +76,16 @@ impl Signed {
             return Ok(Answer::Request(Box::new(view)));
         }
         let pass = |pass| Answer::Pass(Box::new(pass));
-        let mut checked = received(&answer, &wanted, &public, &self.server_info);
-        if let Err(Error::Untrusted(_)) = &checked {
-            // Another key of the CA may have been activated since the server was asked for them.
-            let present = self.present().await?;
-            if present.ca_keys != self.server_info.ca_keys {
-                checked = received(&answer, &wanted, &public, &present);
-            }
+        let mut server_info = self.server_info.clone();
+        let mut checked = received(&answer, &wanted, &public, &server_info);
+        // Another key of the CA may have been activated since the server was asked for them. If it
+        // does not answer, the verdict stays.
+        if matches!(&checked, Err(Error::Untrusted(_)))
+            && let Ok(present) = ServerInfo::ask(&self.server).await
+            && present.ca_keys != server_info.ca_keys
+        {
+            server_info = present;
+            checked = received(&answer, &wanted, &public, &server_info);
         }
         let (Known::Role(before), Err(Error::Untrusted(_))) = (&wanted.known, &checked) else {
             return checked.map(pass);
@@ -98,7 +94,7 @@ impl Signed {
             Some(role) if role != **before => {
                 let known = Known::Role(Box::new(role));
                 let wanted = Wanted { known, ..wanted };
-                received(&answer, &wanted, &public, &self.server_info).map(pass)
+                received(&answer, &wanted, &public, &server_info).map(pass)
             }
             Some(_) | None => checked.map(pass),
         }

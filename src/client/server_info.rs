@@ -132,6 +132,16 @@ impl ServerInfo {
         Some(format!("{page}/requests/{id}"))
     }
 
+    /// What the server says of itself now. Nothing is compared or remembered.
+    ///
+    /// # Errors
+    /// As [`ServerInfo::refresh`], but for [`Error::Fork`].
+    pub(super) async fn ask(server: &Server) -> Result<Self, Error> {
+        let request = v1::GetTrustRequest {};
+        let answer = server.trust_service().get_trust(request).await?;
+        Self::check(answer.into_inner(), &server.address)
+    }
+
     /// Asks the server, checks the answer, compares it with what is remembered, and remembers it.
     /// Calls `say` for each change of CA keys.
     ///
@@ -144,12 +154,7 @@ impl ServerInfo {
         server: &Server,
         say: impl Fn(&str),
     ) -> Result<Self, Error> {
-        let answer = server
-            .trust_service()
-            .get_trust(v1::GetTrustRequest {})
-            .await?
-            .into_inner();
-        let mut server_info = Self::check(answer, &server.address)?;
+        let mut server_info = Self::ask(server).await?;
         let known = Self::cached(state, &server.address)?;
         match &known {
             Some(known) => server_info.compare(known, state, &server.address)?,
@@ -205,7 +210,7 @@ impl ServerInfo {
             .collect()
     }
 
-    pub(super) fn check(answer: v1::GetTrustResponse, address: &Address) -> Result<Self, Error> {
+    fn check(answer: v1::GetTrustResponse, address: &Address) -> Result<Self, Error> {
         if !answer.server_name.eq_ignore_ascii_case(&address.host()) {
             return Err(Error::Untrusted(format!(
                 "it calls itself {:?}, but the address says {}; use --server https://{0}:PORT, or correct `name` in its \
@@ -366,25 +371,21 @@ fn report_keys(known: &ServerInfo, now: &ServerInfo, say: impl Fn(&str)) {
 /// The keys that sign host certificates, without comments. One that signs passes too is an error: a
 /// host could then make itself passes, or a pass be shown as a host's certificate.
 fn host_ca_keys(keys: &[String], ca_keys: &[String]) -> Result<Vec<String>, Error> {
-    let parse = |text: &String| {
-        let invalid = |_| Error::Untrusted(format!("invalid host CA key {text:?}"));
-        key::parse(text).map_err(invalid)
-    };
     let signs_passes = |host_key: &PublicKey| {
         let mut keys = ca_keys.iter().filter_map(|key| key::parse(key).ok());
         keys.any(|key| key.key_data() == host_key.key_data())
     };
     let mut lines = Vec::new();
     for text in keys {
-        let key = parse(text)?;
+        let invalid = || Error::Untrusted(format!("invalid host CA key {text:?}"));
+        let key = key::parse(text).map_err(|_| invalid())?;
         if signs_passes(&key) {
             let key = key::fingerprint(&key);
             return Err(Error::Untrusted(format!(
                 "its key {key} signs passes and hosts"
             )));
         }
-        let invalid = |_| Error::Untrusted(format!("invalid host CA key {text:?}"));
-        lines.push(key.to_openssh().map_err(invalid)?);
+        lines.push(key.to_openssh().map_err(|_| invalid())?);
     }
     Ok(lines)
 }

@@ -48,16 +48,15 @@ pub(super) async fn read(place: &Place) -> Result<Part, Error> {
         at: place.at.clone(),
         ..Part::default()
     };
+    let mut first = First::None;
     let mut child = start(&words)?;
-    let read = timeout(PATIENCE, entries(&mut child, cursor, &mut part)).await;
-    let first = match read {
+    let reading = entries(&mut child, cursor, (&mut part, &mut first));
+    match timeout(PATIENCE, reading).await {
         Ok(read) => read?,
         Err(_) if part.at == place.at => return Err(failed("it does not answer")),
-        Err(_) => {
-            part.has_more = true;
-            return Ok(part);
-        }
-    };
+        // A gap before what was read in time counts all the same.
+        Err(_) => part.has_more = true,
+    }
     match (first, cursor) {
         (First::None, None) => expect_journal().await?,
         (First::None, Some(_)) => {
@@ -87,13 +86,17 @@ struct Entry {
 }
 
 /// Takes the entries in, up to the bounds.
-async fn entries(child: &mut Child, cursor: Option<&str>, part: &mut Part) -> Result<First, Error> {
+async fn entries(
+    child: &mut Child,
+    cursor: Option<&str>,
+    (part, first): (&mut Part, &mut First),
+) -> Result<(), Error> {
     let output = child
         .stdout
         .take()
         .ok_or_else(|| failed("it says nothing"))?;
     let mut output = BufReader::new(output);
-    let (mut first, mut bytes, mut line) = (First::None, 0, Vec::new());
+    let (mut bytes, mut line) = (0, Vec::new());
     loop {
         line.clear();
         let read = output.read_until(b'\n', &mut line).await;
@@ -107,7 +110,7 @@ async fn entries(child: &mut Child, cursor: Option<&str>, part: &mut Part) -> Re
         };
         let is_place = cursor == Some(entry.cursor.as_str());
         if matches!(first, First::None) {
-            first = match is_place {
+            *first = match is_place {
                 true => First::Expected,
                 false => First::Other,
             };
@@ -120,11 +123,10 @@ async fn entries(child: &mut Child, cursor: Option<&str>, part: &mut Part) -> Re
         if bytes >= MOST_BYTES || part.lines.len() >= MOST_LOGINS {
             part.has_more = true;
             // Dropping it ends it.
-            return Ok(first);
+            return Ok(());
         }
     }
-    expect_success(child).await?;
-    Ok(first)
+    expect_success(child).await
 }
 
 fn start(words: &[String]) -> Result<Child, Error> {

@@ -71,13 +71,18 @@ impl SetupOptions {
     /// up needs nothing but its join code. The CA keys on disk are then pinned.
     ///
     /// # Errors
-    /// Returns [`Error::NotSetUp`] if there is none.
+    /// Returns [`Error::Usage`] if there is none.
     pub(super) fn completed(&self, layout: &Layout) -> Result<Self, Error> {
         let mut options = self.clone();
         if !options.server.is_empty() {
             return Ok(options);
         }
-        let before = Settings::load(layout)?;
+        let before = match Settings::load(layout) {
+            Ok(before) => before,
+            // A set-up with this server alone would make a host of no group.
+            Err(Error::NotSetUp) => return Err(not_set_up()),
+            Err(error) => return Err(error),
+        };
         if options.groups.is_empty() {
             options.groups.clone_from(&before.groups);
         }
@@ -101,4 +106,10 @@ impl SetupOptions {
         options.server = before.server;
         Ok(options)
     }
+}
+
+fn not_set_up() -> Error {
+    let what =
+        "this host is not set up yet: run the same command again with --server https://HOST:PORT";
+    Error::Usage(what.to_owned())
 }

@@ -89,7 +89,7 @@ impl LedgerState {
         self.hosts.after(name)
     }
 
-    /// Whether this serial is the newest one of a host's key.
+    /// Whether this is the serial of a host certificate that users may still accept.
     pub(super) fn has_host_certificate(&self, serial: u64) -> bool {
         self.hosts.has_certificate(serial)
     }

@@ -153,9 +153,8 @@ impl Hosts {
     }
 
     pub(super) fn has_certificate(&self, serial: u64) -> bool {
-        let joined = self.by_name.values().filter_map(|it| it.joined.as_ref());
-        let mut certificates = joined.flat_map(|joined| joined.certificates.values());
-        certificates.any(|it| it.serial == serial)
+        let mut hosts = self.by_name.values();
+        hosts.any(|host| host.out.contains_key(&serial))
     }
 
     pub(super) fn revoked(&self) -> impl Iterator<Item = (u64, &Outstanding)> {

@@ -47,7 +47,7 @@ pub(in crate::web) fn audit(session: &Session, found: &Found, locks: &[v1::Lock]
         h2 { "Events, newest first" }
         @for sentence in &found.near { p class="notice" { (plain(sentence)) } }
         @if found.rows.is_empty() {
-            p { "No event fits." }
+            p { @if found.before.is_some() { "No event fits so far." } @else { "No event fits." } }
         } @else {
             (table(&found.rows))
         }
@@ -61,8 +61,8 @@ pub(in crate::web) fn audit(session: &Session, found: &Found, locks: &[v1::Lock]
         }
         (self::locks(locks))
         p class="small" {
-            "Hosts tell this server nothing, so it does not know them: " code { "daypass host doctor" }
-            " shows on a host how old its list of revoked passes is. The whole ledger is verified by "
+            code { "daypass hosts" } " lists the known hosts, and what each of them has fetched; on a host, "
+            code { "daypass host doctor" } " shows how old its list of revoked passes is. The whole ledger is verified by "
             code { "daypass ledger verify" } "."
         }
     })

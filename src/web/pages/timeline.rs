@@ -52,18 +52,20 @@ pub(in crate::web) fn timeline(
         p { "Who could do what, when: each bar is a pass, from its issue to its end." }
         (self::form(form, host_groups))
         @for sentence in &chart.near { p class="notice" { (plain(sentence)) } }
-        @if chart.bars.is_empty() {
-            p {
-                "No pass was valid from " (moment(chart.since)) " to " (moment(chart.until))
-                " for this person and host."
+        @if chart.is_cut {
+            p class="notice" {
+                "Only the newest " (chart.bars.len()) " passes are shown. Older ones of this time are left out: \
+                 name a person, a host or a shorter time."
             }
-        } @else {
-            @if chart.is_cut {
-                p class="notice" {
-                    "Only the newest " (chart.bars.len()) " passes are shown. Older ones of this time are left out: \
-                     name a person, a host or a shorter time."
+        }
+        @if chart.bars.is_empty() {
+            @if !chart.is_cut {
+                p {
+                    "No pass was valid from " (moment(chart.since)) " to " (moment(chart.until))
+                    " for this person and host."
                 }
             }
+        } @else {
             @if !chart.is_whole {
                 p class="notice" {
                     "Not every revocation was looked through: a pass may have ended earlier than it is shown. Choose a \

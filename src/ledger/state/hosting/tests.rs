@@ -440,6 +440,23 @@ fn a_certificate_whose_signing_failed_is_revoked_and_a_list_forgets_those_that_e
 }
 
 #[test]
+fn a_failed_signature_is_taken_though_the_key_has_a_newer_certificate() {
+    let mut story = Story::new();
+    story.add("web-1", CODES[0], false).unwrap();
+    story.join("web-1", CODES[0], 3).unwrap();
+    let first = story.certify("web-1", 3).unwrap();
+    let second = story.certify("web-1", 3).unwrap();
+    let failed = EventKind::SigningFailed {
+        serial: first,
+        cause: "the key is away".to_owned(),
+    };
+    let index = story.take(failed).unwrap();
+    assert_eq!(story.revoked(), (vec![first], index + 1));
+    let host = story.state().host("web-1").unwrap();
+    assert_eq!(host.valid_certificates(story.seconds()), [second]);
+}
+
+#[test]
 fn a_snapshot_has_the_hosts_and_continues_as_the_ledger_does() {
     let mut story = Story::new();
     story.add("web-1", CODES[0], false).unwrap();
