@@ -91,21 +91,17 @@ impl KeyRing {
     /// Whether a key of the configuration signs by the next orders: it is not retired for good.
     fn has_successor(&self, state: &LedgerState) -> bool {
         let is_retired = |key: &str| {
-            let mut keys = state.ca_keys().iter();
-            keys.any(|it| it.fingerprint == key && it.state == CaKeyState::Retired)
+            let known = state.ca_keys().get(key);
+            known.is_some_and(|it| it.state == CaKeyState::Retired)
         };
         let mut own = self.own.keys();
         own.any(|(key, _)| !is_retired(&fingerprint(key)))
     }
 
     fn contradictions(&self, state: &LedgerState) -> Vec<String> {
-        let by_order = |key: &str| {
-            let mut keys = state.ca_keys().iter();
-            keys.find(|it| it.fingerprint == key).map(|it| it.state)
-        };
         let contradiction = |(key, configured): (&PublicKey, KeyState)| {
             let key = fingerprint(key);
-            let ordered = by_order(&key)?;
+            let ordered = state.ca_keys().get(&key)?.state;
             let is_same = match configured {
                 KeyState::Staged => ordered == CaKeyState::Staged,
                 KeyState::Active => ordered == CaKeyState::Active,

@@ -150,7 +150,15 @@ pub(super) async fn rehearse_all(authority: &Authority, ca: &Ca) -> Result<(), E
     recovery::rehearse(authority, ca).await
 }
 
-async fn document(ca: &Ca, document: HostDocument, body: Vec<u8>) -> Result<Document, Error> {
+/// A document with the signature of the key that signs.
+///
+/// # Errors
+/// Returns [`Error::Ca`] if the key does not sign.
+pub(super) async fn document(
+    ca: &Ca,
+    document: HostDocument,
+    body: Vec<u8>,
+) -> Result<Document, Error> {
     Ok(Document {
         signature: ca.sign_document(document, &body).await?,
         more_signatures: Vec::new(),

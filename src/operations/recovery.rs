@@ -3,14 +3,12 @@
 
 use std::sync::Arc;
 
-use sha2::{Digest, Sha256};
-
 use super::{
     admin::SignedOrder,
     authority::Authority,
     documents::{Document, Facts},
     error::Error,
-    record,
+    published, record,
 };
 use crate::{
     ca::{Ca, document::HostDocument},
@@ -39,7 +37,7 @@ pub(crate) async fn body(authority: &Authority) -> Result<Vec<u8>, Error> {
 /// As [`document`].
 pub(super) async fn rehearse(authority: &Authority, ca: &Ca) -> Result<(), Error> {
     let body = bytes(authority, facts(authority)).await?;
-    ca.sign_document(HostDocument::Recovery, &body).await?;
+    published::document(ca, HostDocument::Recovery, body).await?;
     Ok(())
 }
 
@@ -63,15 +61,8 @@ pub(crate) async fn document(authority: &Authority) -> Result<Arc<Document>, Err
         return Ok(document.clone());
     }
     let body = bytes(authority, facts).await?;
-    let document = Arc::new(Document {
-        signature: authority
-            .ca()
-            .sign_document(HostDocument::Recovery, &body)
-            .await?,
-        more_signatures: Vec::new(),
-        digest: base16ct::lower::encode_string(&Sha256::digest(&body)),
-        body: body.into(),
-    });
+    let document = published::document(&authority.ca(), HostDocument::Recovery, body).await?;
+    let document = Arc::new(document);
     *last = Some((facts, document.clone()));
     Ok(document)
 }

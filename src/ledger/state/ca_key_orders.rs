@@ -39,13 +39,6 @@ impl LedgerState {
         &self.ca_keys
     }
 
-    /// The first second at which the last unrevoked pass of this CA key is no longer valid; none if
-    /// no such pass is remembered.
-    fn last_pass_of(&self, ca: &str) -> Option<UnixSeconds> {
-        let passes = self.passes().filter(|it| it.ca == ca && !it.is_revoked);
-        passes.map(|it| it.valid_before).max()
-    }
-
     /// For each CA key of an unrevoked pass that is valid at `now` or later: the first second at
     /// which its last such pass is no longer valid. It looks at each pass once.
     pub(crate) fn last_passes(&self, now: UnixSeconds) -> BTreeMap<&str, UnixSeconds> {
@@ -168,8 +161,7 @@ impl LedgerState {
         ordered: &CaKeyOrdered,
         key: &str,
     ) -> Result<(), Rejection> {
-        let now = UnixSeconds::from(at);
-        match self.last_pass_of(key).filter(|until| *until > now) {
+        match self.last_passes(at.into()).get(key) {
             Some(until) if !ordered.anyway => Err(Rejection::new(
                 Rule::CaKeyInUse,
                 format!(

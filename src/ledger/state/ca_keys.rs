@@ -53,7 +53,8 @@ impl CaKeys {
         self.keys.iter().find(|it| it.state == CaKeyState::Active)
     }
 
-    pub(super) fn get(&self, fingerprint: &str) -> Option<&CaKeyRecord> {
+    /// The key with this fingerprint.
+    pub(crate) fn get(&self, fingerprint: &str) -> Option<&CaKeyRecord> {
         self.keys.iter().find(|it| it.fingerprint == fingerprint)
     }
 

@@ -216,20 +216,23 @@ async fn record(
 ) -> Result<(), Error> {
     let (mut waiting, mut tries) = (VecDeque::from(findings), 0);
     while let Some(login) = waiting.front() {
-        let (new, room) = authority.store.state(|state| {
-            let foreign = state.host(host).map(|it| &it.foreign);
-            let is_new = |it: &&ForeignLogin| foreign.is_none_or(|foreign| !foreign.is_known(it));
-            let room = foreign.map_or(Room::None, |it| it.room(now.into(), login));
-            let is_stolen = |it: &ForeignLogin| it.finding.is_of_stolen_key();
-            let rest = waiting.iter().skip(1).filter(is_new);
-            let rest = rest.filter(|it| is_stolen(it) == is_stolen(login)).count();
-            (is_new(&login).then_some(rest as u64), room)
+        let more = authority.store.state(|state| {
+            let foreign = &state.host(host)?.foreign;
+            let is_new = |it: &&ForeignLogin| !foreign.is_known(it);
+            if !is_new(&login) {
+                return None;
+            }
+            match foreign.room(now.into(), login) {
+                Room::None => None,
+                Room::Full => Some(0),
+                Room::Count => {
+                    let is_stolen = |it: &ForeignLogin| it.finding.is_of_stolen_key();
+                    let rest = waiting.iter().skip(1).filter(is_new);
+                    let rest = rest.filter(|it| is_stolen(it) == is_stolen(login));
+                    Some(rest.count() as u64)
+                }
+            }
         });
-        let more = match (new, room) {
-            (None, _) | (Some(_), Room::None) => None,
-            (Some(_), Room::Full) => Some(0),
-            (Some(rest), Room::Count) => Some(rest),
-        };
         if let Some(more) = more {
             let login = ForeignLogin {
                 more,
