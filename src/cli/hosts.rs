@@ -36,6 +36,7 @@ struct Host {
     keys: Vec<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     certificate_until: Option<u64>,
+    certificate_ca_keys: Vec<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     report: Option<Report>,
     behind: Vec<String>,
@@ -86,6 +87,7 @@ fn host(wire: v1::Host) -> Host {
         invited_until: time(wire.invited_until),
         keys: wire.keys,
         certificate_until: time(wire.certificate_until),
+        certificate_ca_keys: wire.certificate_ca_keys,
         report: wire.report.map(|report| Report {
             at_ms: report.at,
             trusted_ca_keys: report.trusted_ca_keys,

@@ -54,6 +54,8 @@ const ELSEWHERE: &[(&str, &str, &str, &str, &str)] = &[
     ("hosts", "Let a server know hosts", "daypass init --hosts", "tests/daemon/init.rs", "\"--hosts\""),
     ("hosts", "Let a server know hosts", "daypass serve", "tests/daemon/init.rs", "\"--check\""),
     ("hosts", "Revoked certificates", "daypass ssh", "tests/host/users.rs", "revoked by file"),
+    ("hosts", "Change the host CA key", "daypass serve --check", "tests/daemon/init.rs", "\"--check\""),
+    ("hosts", "Change the host CA key", "daypass host", "tests/host/host_ca.rs", "hosts --format json"),
     // These need a machine with a token of its own.
     ("hosts", "Machines that join by themselves", "daypass host setup", "tests/host/machines.rs", "\"--join-token-file\""),
     ("hosts", "Machines that join by themselves", "daypass host sync", "tests/host/machines.rs", "[\"sync\"]"),

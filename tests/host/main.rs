@@ -19,6 +19,7 @@ mod support;
 
 mod daemon;
 mod doctor;
+mod host_ca;
 mod known;
 mod logins;
 mod machines;

@@ -12,7 +12,8 @@ pub(super) fn advice(fault: HostKeyFault, host: &str, is_certified: bool) -> Str
     match fault {
         HostKeyFault::Unknown | HostKeyFault::Other if is_certified => format!(
             "{host} did not show the host certificate that your server gave it: its host key was replaced, or {another}. Do \
-             not connect, and tell its administrator. If the key was replaced on purpose: {join}"
+             not connect, and tell its administrator. If the key was replaced on purpose: {join}. If the server has another \
+             host CA key: `daypass host sync` on {host}"
         ),
         HostKeyFault::Unknown | HostKeyFault::Other => format!(
             "{host} has no host certificate that your server's CA signed, and no known_hosts file has its key. With a \

@@ -1,6 +1,6 @@
 //! Why a host is behind. Pure.
 
-use std::time::Duration;
+use std::{collections::BTreeSet, time::Duration};
 
 use super::report::Report;
 use crate::{
@@ -17,6 +17,8 @@ pub(crate) struct Facts<'a> {
     pub behind_after: Duration,
     /// The user CA's keys by fingerprint.
     pub ca_keys: &'a [(String, KeyState)],
+    /// The fingerprints of the keys by which users accept host certificates.
+    pub host_ca_keys: &'a [String],
     /// The version of the revocation list.
     pub krl_version: u64,
     /// When a host with this version of it began to be behind.
@@ -39,6 +41,13 @@ pub(crate) fn certified_until(host: &HostRecord) -> Option<UnixSeconds> {
     certificates.map(|it| it.valid_before).min()
 }
 
+/// The fingerprints of the host CA keys that signed the newest certificates of the host's keys, each
+/// once.
+pub(crate) fn certified_by(host: &HostRecord) -> BTreeSet<&str> {
+    let certificates = host.joined.iter().flat_map(|it| it.certificates.values());
+    certificates.map(|it| &*it.ca).collect()
+}
+
 /// Why the host is behind, a sentence each. Empty: it is current, or has not joined.
 pub(crate) fn why(host: &HostRecord, last: Option<&LastReport>, facts: &Facts<'_>) -> Vec<String> {
     let Some(joined) = &host.joined else {
@@ -59,6 +68,13 @@ pub(crate) fn why(host: &HostRecord, last: Option<&LastReport>, facts: &Facts<'_
     }
     if certified_until(host).is_none_or(|until| until <= facts.now) {
         why.push("its host certificate has expired".to_owned());
+    }
+    for key in certified_by(host) {
+        if !facts.host_ca_keys.iter().any(|it| it == key) {
+            why.push(format!(
+                "its host certificate is by the key {key}, which users no longer trust: daypass host sync gets another"
+            ));
+        }
     }
     if let Some(LastReport { report, .. }) = last {
         why.extend(facts.of(report, is_long_ago));

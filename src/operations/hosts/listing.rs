@@ -113,7 +113,9 @@ fn compared(
     hosts: Vec<(HostRecord, Option<LastReport>)>,
     now: OffsetDateTime,
 ) -> Result<Vec<Listed>, Error> {
-    let behind_after = known(authority)?.settings.behind_after;
+    let own = known(authority)?;
+    let behind_after = own.settings.behind_after;
+    let host_ca_keys: Vec<String> = own.ca.keys().map(|(key, _)| fingerprint(key)).collect();
     let keys = authority.ca();
     let keys = keys.keys();
     let ca_keys: Vec<(String, KeyState)> =
@@ -124,6 +126,7 @@ fn compared(
             now: now.into(),
             behind_after,
             ca_keys: &ca_keys,
+            host_ca_keys: &host_ca_keys,
             krl_version: state.revocation_version(),
             outdated_since: &outdated_since,
         };

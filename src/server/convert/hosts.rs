@@ -10,7 +10,7 @@ use crate::{
     ledger::{event::NewHost, state::HostRecord},
     operations::hosts::{
         ShownKeys,
-        behind::certified_until,
+        behind::{certified_by, certified_until},
         listing::Listed,
         logins::{ReportedLogin, ReportedLogins},
         report::Report,
@@ -253,6 +253,7 @@ pub(in crate::server) fn host(host: &HostRecord) -> v1::Host {
         joined_at: joined.map_or(0, |joined| joined.at.get()),
         keys: keys.map(|key| key::fingerprint(&key)).collect(),
         certificate_until: certified_until(host).unwrap_or_default().get(),
+        certificate_ca_keys: certified_by(host).into_iter().map(str::to_owned).collect(),
         report: None,
         behind: Vec::new(),
         invited_until: host.invitation.as_ref().map_or(0, |it| it.expires_at.get()),
