@@ -120,7 +120,9 @@ async fn tell(
     if let Some(log) = options.logins.as_ref().or(settings.logins.as_ref()) {
         (host.logins, until) = report_logins(&reporter, log, times, notes).await;
     }
-    report(&reporter, times, until, options).await
+    let (renewed, refused) = report(&reporter, times, until, options).await?;
+    notes.extend(refused);
+    Ok(renewed)
 }
 
 async fn reload_now(layout: &Layout, options: &SyncOptions) -> Result<(), Error> {
@@ -164,7 +166,7 @@ async fn report(
     (now, at): (UnixSeconds, u64),
     logins_until: Option<UnixSeconds>,
     options: &SyncOptions,
-) -> Result<bool, Error> {
+) -> Result<(bool, Option<String>), Error> {
     let (layout, joined) = (reporter.layout, reporter.joined);
     let effective = reporter.effective.as_ref();
     let report = HostReport {
@@ -188,7 +190,14 @@ async fn report(
     };
     let answer = reporter.server.sync(request).await?;
     if answer.certificates.is_empty() {
-        return Ok(false);
+        let refused = Some(answer.refused).filter(|it| !it.is_empty());
+        let refused = refused.map(|it| {
+            format!(
+                "no new host certificate: {}",
+                printable::line(&it, LONGEST_FAULT)
+            )
+        });
+        return Ok((false, refused));
     }
     let user_keys = sync::trusted(layout)?;
     let check = Check::of(&reporter.trust, &user_keys, now)?;
@@ -199,7 +208,7 @@ async fn report(
     for (file, text) in files {
         replace(&file, text.as_bytes())?;
     }
-    Ok(true)
+    Ok((true, None))
 }
 
 /// The user CA keys that sshd trusts.

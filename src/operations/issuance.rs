@@ -322,7 +322,8 @@ impl<'a> Issuance<'a> {
             }
         };
         let host = self.ask.host.as_deref().unwrap_or_default();
-        let host_certificate_until = certified_until(self.authority, host).await;
+        let host_certificate_until =
+            certified_until(self.authority, host, self.context.now.into()).await;
         Ok(IssuedPass {
             host_certificate_until,
             certificate,

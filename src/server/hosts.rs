@@ -63,9 +63,10 @@ impl Hosts for Services {
                 .map_err(CallError::RateLimited)?;
             call.prove();
             let kept = proven.keep(&self.authority, random()?, call.now());
-            let certificates = Box::pin(kept).await?;
+            let (certificates, refused) = Box::pin(kept).await?;
             Ok(v1::SyncHostResponse {
                 certificates: hosts_convert::certificates(&certificates)?,
+                refused: refused.unwrap_or_default(),
             })
         })
         .await

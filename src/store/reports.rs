@@ -25,6 +25,9 @@ pub(crate) struct StoredReport {
     pub content: Vec<u8>,
 }
 
+/// How far the time of a report may be ahead of the server's clock, in milliseconds.
+const LARGEST_LEAD: u64 = 5 * 60 * 1000;
+
 /// A change of the table.
 #[derive(Clone, Debug)]
 pub(super) enum ReportChange {
@@ -52,19 +55,28 @@ pub(super) async fn apply(
 
 async fn put(connection: &mut Connection, report: &StoredReport) -> Result<u64, Error> {
     let number = |it: u64| i64::try_from(it).unwrap_or(i64::MAX);
+    // A kept report of a later time is by clocks that were ahead, and were put back. No report of
+    // now would ever take its place.
+    let latest = report
+        .received
+        .get()
+        .saturating_mul(1000)
+        .saturating_add(LARGEST_LEAD);
     let statement = "INSERT INTO report (host, joined, made, received, content) \
                      VALUES ($1, $2, $3, $4, $5) ON CONFLICT (host) DO UPDATE SET \
                      joined = excluded.joined, made = excluded.made, \
                      received = excluded.received, content = excluded.content \
                      WHERE excluded.joined > report.joined \
-                     OR (excluded.joined = report.joined AND excluded.made > report.made)";
+                     OR (excluded.joined = report.joined AND (excluded.made > report.made \
+                     OR report.made > $6))";
     Ok(on_engine!(connection, engine => {
         let query = sqlx::query(statement)
             .bind(report.host.as_bytes().to_vec())
             .bind(number(report.joined))
             .bind(number(report.made))
             .bind(number(report.received.get()))
-            .bind(report.content.clone());
+            .bind(report.content.clone())
+            .bind(number(latest));
         query.execute(engine).await?.rows_affected()
     }))
 }

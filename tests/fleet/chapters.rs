@@ -76,6 +76,7 @@ const ELSEWHERE: &[(&str, &str, &str, &str, &str)] = &[
     ("server", "The CA key in an agent or a token", "daypass serve --check", "tests/service/ca_keys.rs", "\"--check\""),
     // These need three hosts that report, and a second key.
     ("server", "Rotate the CA key", "daypass admin keys", "tests/host/rotation.rs", r#"admin keys activate {new}"#),
+    ("server", "After a restore", "daypass host sync", "tests/host/restored.rs", r#"json(&["sync"])"#),
     ("server", "The active key is lost", "daypass admin keys", "tests/host/rotation.rs", "activate {fourth} --anyway --reason lost"),
     ("server", "Rotate the CA key", "daypass admin hosts remove", "tests/wire/hosts.rs", r#"remove_host("web-2")"#),
     ("server", "Rotate the CA key", "daypass host sync", "tests/host/rotation.rs", r#"json(&["sync"])"#),

@@ -199,7 +199,10 @@ impl Hosts for FakeHosts {
             true => state.certify(&request.keys),
             false => Vec::new(),
         };
-        Ok(Response::new(SyncHostResponse { certificates }))
+        Ok(Response::new(SyncHostResponse {
+            certificates,
+            ..SyncHostResponse::default()
+        }))
     }
 
     async fn report_logins(

@@ -62,7 +62,8 @@ impl Args {
                  Clients and hosts that knew this key as an administrator's go on by themselves. Tell the others the fingerprint:\n  \
                  daypass ledger accept {fingerprint}       on a laptop\n  \
                  daypass host sync --accept-key {fingerprint}    on a host\n\
-                 Locks that only the lost ledger had are gone. Lock again who must stay locked: daypass admin lock NAME"
+                 Locks that only the lost ledger had are gone. Lock again who must stay locked: daypass admin lock NAME\n\
+                 Known hosts get new host certificates with their next daypass host sync; none from before counts."
             )
         })?;
         // This client knows the key that has just signed here.
@@ -74,7 +75,7 @@ impl Args {
 async fn confirm_acceptance(through: u64, global: &Global) -> Result<(), Failure> {
     let what = format!(
         "This accepts that entries of the ledger are lost. It goes on from entry {through}; every earlier pass is revoked; locks \
-         that only the lost ledger had are gone"
+         that only the lost ledger had are gone, and hosts that it had removed are hosts again unless you remove them first"
     );
     if !is_interactive(global) {
         let message = format!("{what}. To accept it, add --yes");

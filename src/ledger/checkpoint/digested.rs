@@ -62,7 +62,7 @@ impl Verifier {
     /// The same key under the name that signs snapshots of this form. The number changes with the
     /// form of the state.
     fn of_snapshots(&self) -> Self {
-        self.named("#snapshot-7")
+        self.named("#snapshot-8")
     }
 
     /// The same key under the name that signs the lists of backups.

@@ -53,7 +53,8 @@ impl ForeignLogins {
         self.recent.contains(&login.digest())
     }
 
-    /// The room for this login at `now`. A clock that was put back opens no new window.
+    /// The room for this login at `now`. A clock that was put back by less than an hour
+    /// opens no new window.
     pub(crate) fn room(&self, now: UnixSeconds, login: &ForeignLogin) -> Room {
         let window = match login.finding.is_of_stolen_key() {
             true => &self.stolen,
@@ -91,6 +92,7 @@ impl ForeignLogins {
 
 impl Window {
     fn is_over(&self, now: UnixSeconds) -> bool {
-        self.from.saturating_add(WINDOW) <= now
+        // One of the future is by a clock that was ahead, and was put back.
+        self.from.saturating_add(WINDOW) <= now || self.from > now.saturating_add(WINDOW)
     }
 }

@@ -100,6 +100,11 @@ impl LedgerState {
         self.hosts.revoked()
     }
 
+    /// The serials of host certificates that a lost ledger may have made, by any key of this server.
+    pub(crate) fn lost_host_certificates(&self) -> impl Iterator<Item = u64> {
+        self.hosts.lost()
+    }
+
     /// Version of [`LedgerState::revoked_host_certificates`]: one more than the index of the event
     /// that changed it last, 0 before any; and the time of that event.
     pub(crate) fn host_revocation_version(&self) -> (u64, UnixSeconds) {
@@ -357,7 +362,10 @@ fn no_such<T>(name: &str) -> Result<T, Rejection> {
 impl HostRecord {
     /// Whether the ledger may say at `now` that it is behind or current: at most once an hour.
     pub(crate) fn may_be_marked(&self, now: UnixSeconds) -> bool {
-        self.joined.is_some() && now >= self.marked_at.saturating_add(MARK_EVERY)
+        // A mark of the future is by a clock that was ahead, and was put back.
+        let is_ahead = self.marked_at > now.saturating_add(MARK_EVERY);
+        let is_over = now >= self.marked_at.saturating_add(MARK_EVERY);
+        self.joined.is_some() && (is_over || is_ahead)
     }
 }
 

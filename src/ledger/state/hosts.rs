@@ -1,5 +1,7 @@
 //! The table of known hosts. Pure.
 
+mod restored;
+
 use std::{
     collections::{BTreeMap, BTreeSet, VecDeque},
     ops::Bound,
@@ -7,6 +9,7 @@ use std::{
 
 use serde::{Deserialize, Serialize};
 
+use self::restored::Lost;
 use super::{foreign::ForeignLogins, passes::MARGIN};
 use crate::{
     ledger::{
@@ -97,6 +100,13 @@ impl HostRecord {
         std::iter::once(self.name.as_str()).chain(aliases)
     }
 
+    /// Serials of the certificates of one of its keys that users may still accept, in ascending
+    /// order.
+    pub(crate) fn certificates_of(&self, key: &str) -> impl DoubleEndedIterator<Item = u64> {
+        let made = self.out.iter().filter(move |(_, it)| it.key == key);
+        made.map(|(serial, _)| *serial)
+    }
+
     /// Serials of its certificates that are valid at `now`, in ascending order.
     pub(crate) fn valid_certificates(&self, now: UnixSeconds) -> Vec<u64> {
         let valid = self.out.iter().filter(|(_, it)| it.valid_before > now);
@@ -121,6 +131,8 @@ pub(super) struct Hosts {
     revoked_version: u64,
     /// The time of that event.
     revoked_at: UnixSeconds,
+    /// The serials of certificates that a lost ledger may have made.
+    lost: Vec<Lost>,
 }
 
 impl Hosts {
@@ -181,6 +193,7 @@ impl Hosts {
             return;
         }
         self.revoked.retain(|_, it| is_live(it));
+        self.lost.retain(|it| !it.is_over(agreed));
         self.revoked_version = event.index.saturating_add(1);
         self.revoked_at = UnixSeconds::from(event.at);
     }

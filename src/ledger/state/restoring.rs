@@ -176,7 +176,7 @@ impl LedgerState {
         }
     }
 
-    /// Takes in the acceptance: the lost passes are revoked.
+    /// Takes in the acceptance: the lost passes are revoked, and every host certificate.
     pub(super) fn apply_through(&mut self, event: &Event, target: &RevokeTarget) {
         let RevokeTarget::Through(through) = target else {
             return;
@@ -188,7 +188,10 @@ impl LedgerState {
         self.restoring.through = *through;
         self.restoring.accepted = Some(event.index);
         let end = UnixSeconds::from(event.at).saturating_add(LONGEST_LIFETIME);
-        for serial in from.max(earliest)..*through {
+        let lost = from.max(earliest)..*through;
+        let agreed = self.agreed.seconds();
+        self.hosts.accept_restored(event, lost.clone(), agreed);
+        for serial in lost {
             self.passes.add(PassRecord::lost(serial, event.at, end));
         }
         self.changed_revocations(event);

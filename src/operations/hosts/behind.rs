@@ -5,7 +5,8 @@ use std::{collections::BTreeSet, time::Duration};
 use super::report::Report;
 use crate::{
     ca::KeyState,
-    ledger::state::{HostRecord, MOST_REASONS},
+    ledger::state::{HostRecord, Joined, MOST_REASONS},
+    ssh::certificate::HOST_BACKDATE,
     unix_seconds::{UnixSeconds, moment},
 };
 
@@ -41,6 +42,16 @@ pub(crate) fn certified_until(host: &HostRecord) -> Option<UnixSeconds> {
     certificates.map(|it| it.valid_before).min()
 }
 
+/// Until when users can rely on the host's showing a certificate; none if it has none, or the newest
+/// one of a key is not valid yet: a clock was ahead when it was made.
+pub(crate) fn shows_until(host: &HostRecord, now: UnixSeconds) -> Option<UnixSeconds> {
+    let mut certificates = host.joined.iter().flat_map(|it| it.certificates.values());
+    match certificates.any(|it| it.valid_after > now) {
+        true => None,
+        false => certified_until(host),
+    }
+}
+
 /// The fingerprints of the host CA keys that signed the newest certificates of the host's keys, each
 /// once.
 pub(crate) fn certified_by(host: &HostRecord) -> BTreeSet<&str> {
@@ -66,8 +77,12 @@ pub(crate) fn why(host: &HostRecord, last: Option<&LastReport>, facts: &Facts<'_
         )),
         None | Some(_) => {}
     }
-    if certified_until(host).is_none_or(|until| until <= facts.now) {
-        why.push("its host certificate has expired".to_owned());
+    match certified_until(host) {
+        None => why.push("it has no host certificate: daypass host sync gets one".to_owned()),
+        Some(until) if until <= facts.now => {
+            why.push("its host certificate has expired".to_owned());
+        }
+        Some(_) => {}
     }
     for key in certified_by(host) {
         if !facts.host_ca_keys.iter().any(|it| it == key) {
@@ -77,10 +92,27 @@ pub(crate) fn why(host: &HostRecord, last: Option<&LastReport>, facts: &Facts<'_
         }
     }
     if let Some(LastReport { report, .. }) = last {
+        why.extend(untaken(joined, report, is_long_ago));
         why.extend(facts.of(report, is_long_ago));
     }
     why.truncate(MOST_REASONS);
     why
+}
+
+/// Why, if the host does not say that it has a certificate that was made for it some time ago.
+fn untaken(
+    joined: &Joined,
+    report: &Report,
+    is_long_ago: impl Fn(UnixSeconds) -> bool,
+) -> Option<String> {
+    let mut newest = joined.certificates.values();
+    let is_untaken = newest.any(|it| {
+        let made = it.valid_after.saturating_add(HOST_BACKDATE);
+        !report.certificates.contains(&it.serial) && is_long_ago(made)
+    });
+    let why =
+        "it has not taken a host certificate that was made for it: daypass host doctor says why";
+    is_untaken.then(|| why.to_owned())
 }
 
 impl Facts<'_> {

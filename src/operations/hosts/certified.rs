@@ -7,12 +7,16 @@ use crate::{operations::authority::Authority, unix_seconds::UnixSeconds};
 /// not. One that has joined and never reported a certificate may have failed to set itself up.
 ///
 /// The ledger's word counts if the report cannot be read: a pass that was made is not lost for it.
-pub(crate) async fn certified_until(authority: &Authority, name: &str) -> UnixSeconds {
+pub(crate) async fn certified_until(
+    authority: &Authority,
+    name: &str,
+    now: UnixSeconds,
+) -> UnixSeconds {
     let name = name.to_ascii_lowercase();
     let found = authority.store.state(|state| {
         let host = state.host_called(&name)?;
         let joined = host.joined.as_ref()?.index;
-        Some((host.name.clone(), joined, behind::certified_until(host)?))
+        Some((host.name.clone(), joined, behind::shows_until(host, now)?))
     });
     let Some((name, joined, until)) = found else {
         return UnixSeconds::default();

@@ -52,6 +52,13 @@ pub(in crate::operations) async fn certify(
         );
         return Err(Error::Rejection(Rejection::new(Rule::TooMany, detail)));
     }
+    if let Some(pause) = hosts.failures.pause(&host.name, now) {
+        let detail = format!(
+            "signing the last certificate of this host failed, as the server's log says: it gets the next one in {} minutes",
+            pause.whole_minutes().saturating_add(1)
+        );
+        return Err(Error::Rejection(Rejection::new(Rule::TooMany, detail)));
+    }
     // All of them or none: a host that came for several again and again would take each one that
     // its bucket gets, and never get any.
     let has_room = {
@@ -65,8 +72,15 @@ pub(in crate::operations) async fn certify(
     }
     let mut certificates = Vec::with_capacity(drafts.len());
     for draft in drafts {
-        certificates.push(sign(authority, hosts, &host.name, draft, now).await?);
+        match sign(authority, hosts, &host.name, draft, now).await {
+            Ok(certificate) => certificates.push(certificate),
+            Err(error) => {
+                hosts.failures.add(&host.name, now);
+                return Err(error);
+            }
+        }
     }
+    hosts.failures.forget(&host.name);
     Ok(certificates)
 }
 

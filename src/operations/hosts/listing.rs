@@ -76,7 +76,7 @@ pub(crate) async fn list(
 }
 
 /// The hosts after this name, at most `size`.
-async fn page(
+pub(in crate::operations) async fn page(
     authority: &Authority,
     after: &str,
     size: usize,

@@ -79,13 +79,27 @@ impl Sync {
 }
 
 impl ProvenSync {
+    /// A report that needs no proof.
+    #[cfg(test)]
+    pub(crate) fn sample(host: HostRecord, report: Report, keys: Vec<PublicKey>) -> Self {
+        let joined = host.joined.clone().unwrap();
+        Self {
+            host,
+            joined,
+            signed: SignedReport::new(&[], Vec::new()),
+            report,
+            keys,
+        }
+    }
+
     /// The host's name.
     pub(crate) fn host(&self) -> &str {
         &self.host.name
     }
 
     /// Keeps the report in place of the last one. Makes new certificates if one is missing, or has
-    /// passed two thirds of its lifetime; none otherwise.
+    /// passed two thirds of its lifetime; none otherwise. Returns why a host that is due gets none,
+    /// too.
     ///
     /// # Errors
     /// Returns [`Error::Rejection`] if a report as new was kept before (a replay), and the errors
@@ -95,7 +109,7 @@ impl ProvenSync {
         authority: &Authority,
         nonce: [u8; 32],
         now: OffsetDateTime,
-    ) -> Result<Vec<Certificate>, Error> {
+    ) -> Result<(Vec<Certificate>, Option<String>), Error> {
         let content = serde_json::to_vec(&KeptReport {
             report: self.report.clone(),
             signed: Some(self.signed.clone()),
@@ -113,12 +127,14 @@ impl ProvenSync {
             ));
         }
         if !self.is_due(authority, now.into())? {
-            return Ok(Vec::new());
+            return Ok((Vec::new(), None));
         }
         match certify(authority, &self.host, &self.keys, nonce, now).await {
             // It has what it got last. The report counts.
-            Err(Error::Rejection(it)) if it.rule == Rule::TooMany => Ok(Vec::new()),
-            certificates => certificates,
+            Err(Error::Rejection(it)) if it.rule == Rule::TooMany => {
+                Ok((Vec::new(), Some(it.detail)))
+            }
+            certificates => Ok((certificates?, None)),
         }
     }
 
@@ -132,10 +148,26 @@ impl ProvenSync {
             let begun = newest.valid_after.saturating_add(HOST_BACKDATE);
             let lifetime = newest.valid_before.get().saturating_sub(begun.get());
             let due = begun.get().saturating_add(lifetime / 3 * 2);
+            let is_made_again = || {
+                // A host that cannot write what it gets would use up its room. An answer that was
+                // lost is made up for at once.
+                let pause = begun.get().saturating_add(lifetime / 100);
+                self.untaken(key) < 2 || now.get() >= pause
+            };
             now.get() >= due
                 || newest.ca != active
-                || !self.report.certificates.contains(&newest.serial)
+                // By a clock that was ahead, and was put back.
+                || newest.valid_after > now
+                || !self.report.certificates.contains(&newest.serial) && is_made_again()
         }))
+    }
+
+    /// How many certificates were made for the key since the last one that the host has.
+    fn untaken(&self, key: &PublicKey) -> usize {
+        let key = fingerprint(key);
+        let made = self.host.certificates_of(&key).rev();
+        made.take_while(|serial| !self.report.certificates.contains(serial))
+            .count()
     }
 }
 

@@ -59,6 +59,10 @@ fn fresh(authority: &Authority, hosts: &HostAuthority) -> (u64, Krl) {
             let ca = blob.clone();
             Some(Revoked { serial, ca })
         });
+        let revoked = revoked.chain(state.lost_host_certificates().flat_map(|serial| {
+            let keys = blobs.iter().map(|(_, blob)| blob.clone());
+            keys.map(move |ca| Revoked { serial, ca })
+        }));
         let (version, (_, at)) = (version_of(state), state.host_revocation_version());
         (version, Krl::new(version, at, revoked))
     })

@@ -17,10 +17,12 @@ use crate::{
     operations::{
         host_authority::{HostAuthority, Settings},
         hosts::{
+            certified::certified_until,
             certifying::certify,
             listing,
             logins::{ProvenLogins, ReportedLogin},
             report::Report,
+            reporting::ProvenSync,
         },
     },
     ssh::sshd_log::CertificateLogin,
@@ -313,4 +315,103 @@ async fn a_revoked_pass_is_known_as_one_when_its_login_is_reported_days_later() 
         (found.unwrap(), events.len()),
         (vec![LoginFinding::Late], 0)
     );
+}
+
+/// What a host says it has, and when the server hears it.
+async fn kept(
+    world: &World,
+    (joined, has): (u64, &[u64]),
+    at: OffsetDateTime,
+) -> Result<(usize, Option<String>), Error> {
+    let report = Report {
+        at: u64::try_from(at.unix_timestamp()).unwrap() * 1000,
+        certificates: has.to_vec(),
+        ..serde_json::from_slice(&world.report(1, joined, at).content).unwrap()
+    };
+    let proven = ProvenSync::sample(world.host(1), report, vec![key(1)]);
+    let (certificates, refused) = proven.keep(&world.authority, [5; 32], at).await?;
+    Ok((certificates.len(), refused))
+}
+
+/// The serial of the newest certificate of the host.
+fn newest(world: &World) -> u64 {
+    let joined = world.host(1).joined.unwrap();
+    joined.certificates.values().next().unwrap().serial
+}
+
+#[tokio::test]
+async fn a_host_that_cannot_write_what_it_gets_uses_up_no_room_and_is_behind() {
+    let world = World::knowing(Key::sample(Algorithm::Ed25519)).await;
+    let joined = world.join(1).await;
+    let made = kept(&world, (joined, &[]), now()).await.unwrap();
+    assert_eq!(made, (1, None));
+    let first = newest(&world);
+    // Its last answers were lost: it is made up for at once, once.
+    let mut at = now();
+    let mut made = 0;
+    for _ in 0..14 * 24 * 12 {
+        at += Duration::minutes(5);
+        made += kept(&world, (joined, &[first]), at).await.unwrap().0;
+    }
+    assert!((2..=64).contains(&made), "{made} in two weeks");
+    let listed = listing::page(&world.authority, "", 10, at).await.unwrap();
+    assert!(
+        listed[0]
+            .behind
+            .iter()
+            .any(|why| why.contains("has not taken a host certificate")),
+        "{:?}",
+        listed[0].behind
+    );
+    // Once it can write, it has the next one.
+    at += Duration::hours(4);
+    let (made, _) = kept(&world, (joined, &[first]), at).await.unwrap();
+    assert_eq!(made, 1);
+    let last = newest(&world);
+    at += Duration::minutes(5);
+    assert_eq!(
+        kept(&world, (joined, &[last]), at).await.unwrap(),
+        (0, None)
+    );
+}
+
+#[tokio::test]
+async fn a_clock_that_was_ahead_silences_no_host_once_it_is_right_again() {
+    let world = World::knowing(Key::sample(Algorithm::Ed25519)).await;
+    let joined = world.join(1).await;
+    let ahead = now() + Duration::days(30);
+    assert_eq!(kept(&world, (joined, &[]), ahead).await.unwrap().0, 1);
+    let early = newest(&world);
+    let shown = async |at: OffsetDateTime| {
+        certified_until(&world.authority, &name(1), at.into())
+            .await
+            .get()
+    };
+    let (made, _) = kept(&world, (joined, &[early]), now()).await.unwrap();
+    assert_eq!(made, 1, "the one of a month ahead is not valid yet");
+    let good = newest(&world);
+    let later = now() + Duration::minutes(5);
+    assert_eq!(kept(&world, (joined, &[good]), later).await.unwrap().0, 0);
+    assert!(shown(later).await > 0, "users can rely on it");
+    assert_eq!(shown(now() - Duration::days(1)).await, 0, "not valid yet");
+    // A replay is still none.
+    let again = kept(&world, (joined, &[good]), later).await.unwrap_err();
+    assert!(again.to_string().contains("was received before"), "{again}");
+}
+
+#[tokio::test]
+async fn a_host_whose_certificate_cannot_be_signed_waits_longer_after_each_failure() {
+    let [right, wrong] = [(); 2].map(|()| Key::sample(Algorithm::Ed25519));
+    let world = World::knowing(right.answering_with(wrong)).await;
+    let joined = world.join(1).await;
+    let (mut at, mut failed) = (now(), 0);
+    for _ in 0..24 * 12 {
+        at += Duration::minutes(5);
+        match kept(&world, (joined, &[]), at).await {
+            Ok((0, Some(refused))) => assert!(refused.contains("signing the last"), "{refused}"),
+            Ok(kept) => panic!("{kept:?}"),
+            Err(_) => failed += 1,
+        }
+    }
+    assert!((5..=12).contains(&failed), "{failed} failures in a day");
 }

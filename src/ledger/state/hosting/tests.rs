@@ -12,7 +12,7 @@ use crate::{
     ledger::{
         Event, EventKind, LedgerState,
         event::{
-            ForeignLogin, HostBehind, HostCertified, HostJoined, Target,
+            ForeignLogin, HostBehind, HostCertified, HostJoined, RevokeTarget, Target,
             tests::hosts::{CODE, added, certified, digest, foreign, joined, removed},
         },
         judge::Judge,
@@ -315,12 +315,16 @@ fn a_host_is_marked_when_its_state_changes_and_at_most_once_an_hour() {
     story.now += Duration::HOUR;
     assert_eq!(story.behind("web-1"), Err(Rule::HostMark), "it is");
     story.current("web-1").unwrap();
-    story.now -= Duration::days(1);
+    story.now -= Duration::minutes(50);
     assert_eq!(
         story.behind("web-1"),
         Err(Rule::HostMark),
         "a clock that jumps back"
     );
+    // One that was ahead for a month silences no host for a month.
+    story.now -= Duration::days(30);
+    story.behind("web-1").unwrap();
+    assert_eq!(story.current("web-1"), Err(Rule::HostMark), "once an hour");
 }
 
 #[test]
@@ -456,6 +460,85 @@ fn a_failed_signature_is_taken_though_the_key_has_a_newer_certificate() {
     assert_eq!(host.valid_certificates(story.seconds()), [second]);
 }
 
+/// A copy of the ledger was restored: what the lost ledger said of hosts is unknown.
+#[test]
+fn after_a_restored_copy_was_accepted_no_host_certificate_and_no_join_code_from_before_counts() {
+    let mut story = Story::new();
+    story.add("web-1", CODES[0], false).unwrap();
+    story.join("web-1", CODES[0], 3).unwrap();
+    let before = story.certify("web-1", 3).unwrap();
+    story.add("web-2", CODES[1], false).unwrap();
+    let mut state = story.state().clone();
+    let restored = story.event(EventKind::Skipped);
+    state.apply_restored(&restored, true, false);
+    let accepted = Event {
+        index: restored.index + 1,
+        ..story.event(crate::ledger::state::agreed::tests::seen(
+            story.now.unix_timestamp(),
+        ))
+    };
+    let through = restored.index + 10;
+    state.apply_through(&accepted, &RevokeTarget::Through(through));
+    let revoked: Vec<u64> = state.revoked_host_certificates().map(|it| it.0).collect();
+    assert_eq!(revoked, [before]);
+    let lost: Vec<u64> = state.lost_host_certificates().collect();
+    assert_eq!(lost, (restored.index..through).collect::<Vec<u64>>());
+    let host = state.host("web-1").unwrap();
+    assert!(
+        host.joined.as_ref().unwrap().certificates.is_empty(),
+        "it is due"
+    );
+    assert_eq!(host.valid_certificates(story.seconds()), [0; 0]);
+    assert!(
+        !host.may_be_marked(story.seconds()),
+        "that it is due is no news"
+    );
+    let invited = state.host("web-2").unwrap().invitation.clone().unwrap();
+    assert!(
+        invited.expires_at <= story.seconds(),
+        "its code may have been used"
+    );
+    let late = Event {
+        what: EventKind::HostJoined(Box::new(joined("web-2", CODES[1], 4))),
+        index: through,
+        ..accepted.clone()
+    };
+    assert!(state.admit(&late).is_err());
+    // The lost certificates have ended after 90 days; the next change of the list drops them.
+    let last = story.now + Duration::days(92);
+    state.apply(&Event {
+        index: through,
+        at: last,
+        what: crate::ledger::state::agreed::tests::seen(last.unix_timestamp()),
+    });
+    for (index, what) in [
+        (
+            through + 1,
+            EventKind::HostCertified(Box::new(certified(
+                "web-1",
+                3,
+                UnixSeconds::from(last).get(),
+            ))),
+        ),
+        (
+            through + 2,
+            EventKind::SigningFailed {
+                serial: through + 1,
+                cause: "away".to_owned(),
+            },
+        ),
+    ] {
+        state.apply(&Event {
+            index,
+            at: last,
+            what,
+        });
+    }
+    assert_eq!(state.lost_host_certificates().count(), 0);
+    let revoked: Vec<u64> = state.revoked_host_certificates().map(|it| it.0).collect();
+    assert_eq!(revoked, [through + 1]);
+}
+
 #[test]
 fn a_snapshot_has_the_hosts_and_continues_as_the_ledger_does() {
     let mut story = Story::new();
@@ -570,19 +653,28 @@ fn a_login_is_recorded_once_and_a_host_has_twenty_an_hour_and_one_that_counts_th
     story.add("web-2", CODES[1], false).unwrap();
     story.join("web-2", CODES[1], 4).unwrap();
     take(&mut story, foreign("web-2", 1000)).unwrap();
-    // A clock that is put back opens no window.
-    story.now -= Duration::hours(3);
+    // A clock that is put back a little opens no window.
+    story.now -= Duration::minutes(50);
     assert_eq!(
         take(&mut story, foreign("web-1", 1023)),
         Err(Rule::ForeignLogin)
     );
-    story.now += Duration::hours(4);
+    story.now += Duration::hours(2);
     assert_eq!(
         take(&mut story, foreign("web-1", 1000)),
         Err(Rule::ForeignLogin),
         "an hour later it is known still"
     );
     take(&mut story, foreign("web-1", 1021)).unwrap();
+    // One that was ahead for a month mutes no finding for a month.
+    story.now -= Duration::days(30);
+    for serial in 3000..3020 {
+        take(&mut story, foreign("web-1", serial)).unwrap();
+    }
+    assert_eq!(
+        take(&mut story, foreign("web-1", 3020)),
+        Err(Rule::ForeignLogin)
+    );
     // A host that was removed knows nothing.
     let after = story.after("web-1");
     story.take(removed("web-1", after)).unwrap();
