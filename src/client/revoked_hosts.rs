@@ -51,16 +51,16 @@ impl Client {
         let kept = of_server(&root, &server.address)?;
         let kept_version = kept.as_ref().map_or(0, Krl::version);
         let published = known.host_revocations_version;
-        if published < kept_version {
-            return Err(older(published, kept_version));
-        }
-        if published > kept_version {
+        // A smaller number proves nothing: another command may have fetched a newer list since the
+        // server said it. The list decides.
+        if published != kept_version {
             let request = GetRevocationsRequest { hosts: true };
             let answer = server.trust_service().get_revocations(request).await?;
             let bytes = answer.into_inner().krl;
             let krl = Krl::parse(&bytes).map_err(|error| Error::Untrusted(error.to_string()))?;
-            if krl.version() < published {
-                return Err(older(krl.version(), published));
+            let expected = published.max(kept_version);
+            if krl.version() < expected {
+                return Err(older(krl.version(), expected));
             }
             if !is_own(&krl, &known.host_ca_keys) {
                 return Err(Error::Untrusted(
@@ -69,8 +69,12 @@ impl Client {
                         .to_owned(),
                 ));
             }
-            let file = server_info::file(&server.address, OF_SERVER);
-            root.write(file, STANDARD.encode(&bytes).as_bytes())?;
+            // Another command may have written a newer one meanwhile.
+            let written = of_server(&root, &server.address)?;
+            if written.is_none_or(|it| it.version() < krl.version()) {
+                let file = server_info::file(&server.address, OF_SERVER);
+                root.write(file, STANDARD.encode(&bytes).as_bytes())?;
+            }
         }
         self.write_revoked_hosts()
     }

@@ -25,6 +25,7 @@ use crate::{
     proto::v1::{Login, LoginCertificate, LoginReport, ReportLoginsRequest},
     ssh::{
         host_proof::HostVerb,
+        principal::MAX_GROUPS,
         printable::line,
         sshd_log::{self, Accepted, CertificateLogin, Stamp, UnreadableLogin},
     },
@@ -56,6 +57,21 @@ pub(super) fn to_join() -> String {
     "logins are reported by hosts that have joined. Ask an administrator for a join code: daypass admin hosts add NAME \
      --group GROUP; then run here: daypass host setup --join CODE --logins"
         .to_owned()
+}
+
+/// Checks that reports of the logins in `log`, if there are to be some, can name all groups.
+///
+/// # Errors
+/// Returns [`Error::Usage`] if there are more than [`MAX_GROUPS`].
+pub(super) fn check_groups(groups: &[String], log: Option<&LoginLog>) -> Result<(), Error> {
+    let many = groups.len();
+    if log.is_none() || many <= MAX_GROUPS {
+        return Ok(());
+    }
+    Err(Error::Usage(format!(
+        "a host of {many} host groups cannot report logins, one of {MAX_GROUPS} can: name fewer by --group, or set it up \
+         with --no-logins"
+    )))
 }
 
 /// The time up to which logins were reported; none: never.

@@ -19,6 +19,7 @@ use super::{
     files::{Changes, Layout, read},
     join::{self, Membership, OnDisk, Site},
     keys::CaKeys,
+    logins,
     server::{Answer, Server},
     settings::LoginLog,
     sshd::{Connection, Effective, Sshd},
@@ -102,6 +103,7 @@ pub(crate) async fn setup(
     let logins = options.logins.log(before.and_then(|before| before.logins));
     let options = &options.completed(layout)?;
     check_words(options)?;
+    logins::check_groups(&options.groups, logins.as_ref())?;
     let sshd = sshd_before(layout, options).await?;
     let others = (options.also_trust.as_deref().map(also_trust::read_keys)).transpose()?;
     let roots = roots(options).await?;

@@ -7,14 +7,20 @@ use std::borrow::Cow;
 
 use time::format_description::well_known::Rfc3339;
 
-use super::notification::{DecisionKind, HostNews, Notification, NotificationBody};
+use super::notification::{DecisionKind, HostNews, KeyNews, Notification, NotificationBody};
 use crate::{
-    ledger::event::{Actor, LockTarget, RequestDecision, RequestDetails, RevokeTarget, ascii_json},
+    ledger::event::{
+        Actor, CaKeyOrdered, CaKeyStep, LockTarget, RequestDecision, RequestDetails, RevokeTarget,
+        ascii_json, ca_key_fingerprint,
+    },
     unix_seconds::UnixSeconds,
 };
 
 /// The most characters of one text of a caller or an issuer.
 const LONGEST: usize = 200;
+
+/// The most names of hosts in one line.
+const MOST_HOSTS: usize = 5;
 
 impl Notification<'_> {
     /// `{"text": "..."}`.
@@ -65,6 +71,7 @@ impl Notification<'_> {
                 because(locked.reason.as_deref()),
             ),
             NotificationBody::Host(_, news) => host_line(news, &next),
+            NotificationBody::Key(_, news) => key_line(news, &next),
             NotificationBody::Test(who) => {
                 format!(
                     "{} tests this webhook. Nothing has happened. See {next}",
@@ -100,6 +107,56 @@ fn host_line(news: HostNews<'_>, next: &str) -> String {
             login.finding.word(),
             more(login.more),
             login.finding.advice(),
+        ),
+    }
+}
+
+fn key_line(news: KeyNews<'_>, next: &str) -> String {
+    match news {
+        KeyNews::Ca(ordered) => format!(
+            "{} {} the CA key {}{}{}. See {next}",
+            name(&ordered.who),
+            match ordered.step {
+                CaKeyStep::Stage => "staged",
+                CaKeyStep::Activate => "activated",
+                CaKeyStep::Retire => "retired",
+            },
+            quoted(&ca_key_fingerprint(&ordered.key).unwrap_or_default()),
+            not_waited_for(ordered),
+            because(ordered.reason.as_deref()),
+        ),
+        KeyNews::Ledger(changed) => format!(
+            "{} handed the ledger over to the key {}{}. See {next}",
+            name(&changed.who),
+            quoted(&changed.handover.new.to_string()),
+            because(changed.reason.as_deref()),
+        ),
+    }
+}
+
+/// What an order did not wait for.
+fn not_waited_for(ordered: &CaKeyOrdered) -> String {
+    if !ordered.anyway {
+        return String::new();
+    }
+    if ordered.step == CaKeyStep::Retire {
+        return ", without waiting for its last passes to expire".to_owned();
+    }
+    let behind = &ordered.behind;
+    let names: Vec<_> = behind
+        .iter()
+        .take(MOST_HOSTS)
+        .map(|it| quoted(it))
+        .collect();
+    let rest = match behind.len().saturating_sub(MOST_HOSTS) {
+        0 => "",
+        _ => " and others",
+    };
+    match names.is_empty() {
+        true => ", without waiting for hosts".to_owned(),
+        false => format!(
+            ", without waiting for hosts that do not trust it yet ({}{rest})",
+            names.join(", ")
         ),
     }
 }
@@ -234,6 +291,7 @@ fn is_invisible(character: char) -> bool {
 #[allow(clippy::unwrap_used, reason = "tests")]
 mod tests {
     use super::*;
+    use crate::{ledger::EventKind, notify::sample};
 
     #[test]
     fn text_from_elsewhere_does_nothing_in_a_chat() {
@@ -272,6 +330,49 @@ mod tests {
                 expected,
                 "{time}"
             );
+        }
+    }
+
+    #[test]
+    fn an_order_says_what_it_did_not_wait_for() {
+        let hosts = |many: usize| (1..=many).map(|n| format!("web-{n}")).collect::<Vec<_>>();
+        let yet = ", without waiting for hosts that do not trust it yet";
+        for (case, step, anyway, behind, expected) in [
+            ("it waited", CaKeyStep::Activate, false, 0, String::new()),
+            (
+                "one host",
+                CaKeyStep::Activate,
+                true,
+                1,
+                format!("{yet} (`web-1`)"),
+            ),
+            (
+                "many hosts",
+                CaKeyStep::Activate,
+                true,
+                6,
+                format!("{yet} (`web-1`, `web-2`, `web-3`, `web-4`, `web-5` and others)"),
+            ),
+            (
+                "every host trusted it",
+                CaKeyStep::Activate,
+                true,
+                0,
+                ", without waiting for hosts".to_owned(),
+            ),
+            (
+                "passes",
+                CaKeyStep::Retire,
+                true,
+                0,
+                ", without waiting for its last passes to expire".to_owned(),
+            ),
+        ] {
+            let EventKind::CaKeyOrdered(mut order) = sample::ca_key_ordered() else {
+                unreachable!()
+            };
+            (order.step, order.anyway, order.behind) = (step, anyway, hosts(behind));
+            assert_eq!(not_waited_for(&order), expected, "{case}");
         }
     }
 

@@ -38,11 +38,17 @@ pub enum NotificationKind {
     /// A login on a known host that the ledger does not explain.
     #[serde(rename = "foreign_login")]
     ForeignLogin,
+    /// A key of the CA was staged, activated or retired by an administrator's order.
+    #[serde(rename = "ca_key_ordered")]
+    CaKeyOrdered,
+    /// The ledger was handed over to another key.
+    #[serde(rename = "ledger_key_changed")]
+    LedgerKeyChanged,
 }
 
 impl NotificationKind {
     /// Every kind.
-    pub(crate) const ALL: [Self; 13] = [
+    pub(crate) const ALL: [Self; 15] = [
         Self::Requested,
         Self::Approved,
         Self::Refused,
@@ -56,6 +62,8 @@ impl NotificationKind {
         Self::HostBehind,
         Self::HostCurrent,
         Self::ForeignLogin,
+        Self::CaKeyOrdered,
+        Self::LedgerKeyChanged,
     ];
 
     /// Its word in `events`, in payloads and in the outbox.
@@ -74,6 +82,8 @@ impl NotificationKind {
             Self::HostBehind => "host_behind",
             Self::HostCurrent => "host_current",
             Self::ForeignLogin => "foreign_login",
+            Self::CaKeyOrdered => "ca_key_ordered",
+            Self::LedgerKeyChanged => "ledger_key_changed",
         }
     }
 
@@ -101,6 +111,8 @@ impl NotificationKind {
             EventKind::HostBehind(_) => Some(Self::HostBehind),
             EventKind::HostCurrent { .. } => Some(Self::HostCurrent),
             EventKind::ForeignLogin(_) => Some(Self::ForeignLogin),
+            EventKind::CaKeyOrdered(_) => Some(Self::CaKeyOrdered),
+            EventKind::LedgerKeyChanged(_) => Some(Self::LedgerKeyChanged),
             EventKind::Issued(_)
             | EventKind::Started { .. }
             | EventKind::PolicyLoaded { .. }
@@ -111,10 +123,8 @@ impl NotificationKind {
             | EventKind::KeyStaged { .. }
             | EventKind::KeyActivated { .. }
             | EventKind::KeyRetired { .. }
-            | EventKind::LedgerKeyChanged(_)
             | EventKind::HostAdded(_)
             | EventKind::HostRemoved(_)
-            | EventKind::CaKeyOrdered(_)
             | EventKind::HostCertified(_) => None,
         }
     }

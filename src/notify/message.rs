@@ -5,11 +5,12 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 use time::{OffsetDateTime, UtcOffset, format_description::well_known::Rfc3339};
 
-use super::notification::{HostNews, Notification, NotificationBody};
+use super::notification::{HostNews, KeyNews, Notification, NotificationBody};
 use crate::{
     ledger::event::{
-        Actor, Covered, ForeignLogin, Issued, LockTarget, LoginFinding, RequestDetails,
-        RevokeTarget, Revoked, ascii_json,
+        Actor, CaKeyOrdered, CaKeyStep, Covered, ForeignLogin, Issued, LedgerKeyChanged,
+        LockTarget, LoginFinding, RequestDetails, RevokeTarget, Revoked, ascii_json,
+        ca_key_fingerprint,
     },
     ssh::permissions::Permissions,
     unix_seconds::UnixSeconds,
@@ -82,6 +83,7 @@ impl<'a> Notification<'a> {
                 ..base
             },
             NotificationBody::Host(index, news) => base.host(index, news),
+            NotificationBody::Key(index, news) => base.key(index, news),
             NotificationBody::Test(who) => Data {
                 who: person(who),
                 note: Some(TEST_NOTE),
@@ -129,6 +131,24 @@ struct LoginJson<'a> {
     logged_at: Option<UnixSeconds>,
     /// Further findings of the same report.
     more: u64,
+}
+
+/// An order about a key of the CA, or the ledger's new key.
+#[derive(Serialize)]
+struct KeyJson<'a> {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    step: Option<CaKeyStep>,
+    /// The fingerprint of the CA key, or the verifier key of the ledger.
+    key: String,
+    /// The verifier key of the ledger until then.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    old_key: Option<String>,
+    /// True if the administrator did not wait.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    anyway: Option<bool>,
+    /// The first known hosts that were not waited for.
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    behind: &'a [String],
 }
 
 #[derive(Serialize)]
@@ -183,6 +203,8 @@ struct Data<'a> {
     why: Option<&'a [String]>,
     #[serde(flatten)]
     login: Option<LoginJson<'a>>,
+    #[serde(flatten)]
+    key: Option<KeyJson<'a>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     note: Option<&'static str>,
     next: String,
@@ -221,6 +243,45 @@ impl<'a> Data<'a> {
                 more: login.more,
             }),
             note: Some(login.finding.advice()),
+            ..self
+        }
+    }
+
+    fn key(self, index: u64, news: KeyNews<'a>) -> Self {
+        match news {
+            KeyNews::Ca(ordered) => self.ca_key(index, ordered),
+            KeyNews::Ledger(changed) => self.ledger_key(index, changed),
+        }
+    }
+
+    fn ca_key(self, index: u64, ordered: &'a CaKeyOrdered) -> Self {
+        Self {
+            index: Some(index),
+            who: person(&ordered.who),
+            reason: ordered.reason.as_deref(),
+            key: Some(KeyJson {
+                step: Some(ordered.step),
+                key: ca_key_fingerprint(&ordered.key).unwrap_or_default(),
+                old_key: None,
+                anyway: Some(ordered.anyway),
+                behind: &ordered.behind,
+            }),
+            ..self
+        }
+    }
+
+    fn ledger_key(self, index: u64, changed: &'a LedgerKeyChanged) -> Self {
+        Self {
+            index: Some(index),
+            who: person(&changed.who),
+            reason: changed.reason.as_deref(),
+            key: Some(KeyJson {
+                step: None,
+                key: changed.handover.new.to_string(),
+                old_key: Some(changed.handover.old.to_string()),
+                anyway: None,
+                behind: &[],
+            }),
             ..self
         }
     }

@@ -1,15 +1,15 @@
 //! The content of a delivery: an event, or an emergency that is about to be one. Pure.
 //!
 //! [`message`](super::message) is for programs, [`chat`](super::chat) for people. Neither ever
-//! holds claims, tokens, keys or signatures. `tests/golden/webhooks/` has one of each kind.
+//! holds claims, tokens, users' keys or signatures. `tests/golden/webhooks/` has one of each kind.
 
 use time::OffsetDateTime;
 
 use crate::ledger::{
     Event, EventKind,
     event::{
-        Actor, ForeignLogin, HostBehind, HostJoined, Issued, Locked, RequestDecision, Requested,
-        Revoked, Unlocked,
+        Actor, CaKeyOrdered, ForeignLogin, HostBehind, HostJoined, Issued, LedgerKeyChanged,
+        Locked, RequestDecision, Requested, Revoked, Unlocked,
     },
 };
 
@@ -35,6 +35,7 @@ pub(super) enum NotificationBody<'a> {
     Locked(u64, &'a Locked),
     Unlocked(u64, &'a Unlocked),
     Host(u64, HostNews<'a>),
+    Key(u64, KeyNews<'a>),
     /// An administrator tries the webhook.
     Test(&'a Actor),
 }
@@ -48,6 +49,15 @@ pub(super) enum HostNews<'a> {
     Current(&'a str),
     /// A login there that the ledger does not explain.
     Foreign(&'a ForeignLogin),
+}
+
+/// News of the server's own keys.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum KeyNews<'a> {
+    /// An order about a key of the CA.
+    Ca(&'a CaKeyOrdered),
+    /// The ledger has another key.
+    Ledger(&'a LedgerKeyChanged),
 }
 
 /// A decision about a request.
@@ -98,6 +108,10 @@ impl<'a> Notification<'a> {
             EventKind::ForeignLogin(login) => {
                 NotificationBody::Host(index, HostNews::Foreign(login))
             }
+            EventKind::CaKeyOrdered(ordered) => NotificationBody::Key(index, KeyNews::Ca(ordered)),
+            EventKind::LedgerKeyChanged(changed) => {
+                NotificationBody::Key(index, KeyNews::Ledger(changed))
+            }
             EventKind::Started { .. }
             | EventKind::PolicyLoaded { .. }
             | EventKind::Issued(_)
@@ -108,10 +122,8 @@ impl<'a> Notification<'a> {
             | EventKind::KeyStaged { .. }
             | EventKind::KeyActivated { .. }
             | EventKind::KeyRetired { .. }
-            | EventKind::LedgerKeyChanged(_)
             | EventKind::HostAdded(_)
             | EventKind::HostRemoved(_)
-            | EventKind::CaKeyOrdered(_)
             | EventKind::HostCertified(_) => return None,
         };
         let at = event.at;
@@ -141,6 +153,7 @@ impl<'a> Notification<'a> {
             NotificationBody::Locked(..) => "locked",
             NotificationBody::Unlocked(..) => "unlocked",
             NotificationBody::Host(_, news) => news.as_str(),
+            NotificationBody::Key(_, news) => news.as_str(),
             NotificationBody::Test(_) => "test",
         }
     }
@@ -155,6 +168,7 @@ impl<'a> Notification<'a> {
             | NotificationBody::Locked(..)
             | NotificationBody::Unlocked(..)
             | NotificationBody::Host(..)
+            | NotificationBody::Key(..)
             | NotificationBody::Test(_) => return None,
         };
         Some(format!("{}/requests/{id}", self.page?))
@@ -171,11 +185,13 @@ impl<'a> Notification<'a> {
             NotificationBody::Page(_) => "daypass requests".to_owned(),
             NotificationBody::Revoked(index, _)
             | NotificationBody::Unlocked(index, _)
-            | NotificationBody::Host(index, HostNews::Joined(_) | HostNews::Foreign(_)) => {
+            | NotificationBody::Host(index, HostNews::Joined(_) | HostNews::Foreign(_))
+            | NotificationBody::Key(index, KeyNews::Ledger(_)) => {
                 format!("daypass ledger show {index}")
             }
             NotificationBody::Host(_, HostNews::Behind(_)) => "daypass hosts --behind".to_owned(),
             NotificationBody::Host(_, HostNews::Current(_)) => "daypass hosts".to_owned(),
+            NotificationBody::Key(_, KeyNews::Ca(_)) => "daypass admin keys".to_owned(),
             NotificationBody::Locked(..) => "daypass admin locks".to_owned(),
             NotificationBody::Test(_) => "daypass admin webhooks".to_owned(),
         }
@@ -189,6 +205,15 @@ impl HostNews<'_> {
             Self::Behind(_) => "host_behind",
             Self::Current(_) => "host_current",
             Self::Foreign(_) => "foreign_login",
+        }
+    }
+}
+
+impl KeyNews<'_> {
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::Ca(_) => "ca_key_ordered",
+            Self::Ledger(_) => "ledger_key_changed",
         }
     }
 }
@@ -287,7 +312,10 @@ mod tests {
             for word in [
                 "groups",
                 "claims",
-                "SHA256",
+                "SHA256:subject",
+                "SHA256:thief",
+                "SHA256:ca\"",
+                "ssh-ed25519",
                 "signature",
                 "c2lnbmF0dXJl",
                 "policy",

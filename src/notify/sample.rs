@@ -8,11 +8,13 @@ use time::macros::datetime;
 use super::kind::NotificationKind;
 use crate::ledger::{
     Event, EventKind,
+    checkpoint::Signer,
     event::{
-        Actor, Covered, ForeignLogin, HostBehind, HostJoined, HostKey, Issued, LockTarget, Locked,
-        LoginFinding, RequestDecision, RequestDetails, Requested, RevokeTarget, Revoked,
-        SeenCertificate, Unlocked,
+        Actor, CaKeyOrdered, CaKeyStep, Covered, ForeignLogin, HostBehind, HostJoined, HostKey,
+        Issued, LedgerKeyChanged, LockTarget, Locked, LoginFinding, RequestDecision,
+        RequestDetails, Requested, RevokeTarget, Revoked, SeenCertificate, Unlocked,
     },
+    handover::Handover,
 };
 use crate::ssh::{options::Extension, permissions::Permissions};
 use crate::unix_seconds::UnixSeconds;
@@ -155,6 +157,8 @@ pub(super) fn events() -> Vec<Event> {
             event(24, EventKind::HostCurrent { host })
         }
         NotificationKind::ForeignLogin => event(25, foreign_login()),
+        NotificationKind::CaKeyOrdered => event(26, ca_key_ordered()),
+        NotificationKind::LedgerKeyChanged => event(27, ledger_key_changed()),
     };
     NotificationKind::ALL.into_iter().map(all).collect()
 }
@@ -200,5 +204,37 @@ fn foreign_login() -> EventKind {
             ca: "SHA256:ca".to_owned(),
         }),
         more: 2,
+    }))
+}
+
+pub(super) fn ca_key_ordered() -> EventKind {
+    let key = ssh_key::public::Ed25519PublicKey([12; 32]);
+    EventKind::CaKeyOrdered(Box::new(CaKeyOrdered {
+        who: who("carol"),
+        step: CaKeyStep::Activate,
+        key: ssh_key::PublicKey::from(key)
+            .to_openssh()
+            .unwrap_or_default(),
+        anyway: true,
+        behind: vec!["web-3".to_owned(), "web-4".to_owned()],
+        from: Vec::new(),
+        reason: Some("INC-7 <!channel>".to_owned()),
+        proof: None,
+    }))
+}
+
+fn ledger_key_changed() -> EventKind {
+    let key = |seed| Signer::new("ca.example.com/ledger", &[seed; 32]);
+    let (Ok(old), Ok(new)) = (key(7), key(8)) else {
+        unreachable!()
+    };
+    let Ok(handover) = Handover::sign(&old, &new, 27) else {
+        unreachable!()
+    };
+    EventKind::LedgerKeyChanged(Box::new(LedgerKeyChanged {
+        who: who("carol"),
+        handover,
+        reason: Some("yearly".to_owned()),
+        proof: None,
     }))
 }

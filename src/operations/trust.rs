@@ -1,6 +1,9 @@
 //! Facts that every client and host may read without a token.
 
+use std::time::Duration;
+
 use ssh_key::PublicKey;
+use tokio::time::timeout;
 
 use super::{
     authority::Authority,
@@ -36,10 +39,16 @@ pub(crate) struct Trust {
     pub host_revocations_version: u64,
 }
 
-/// [`trust`], with a key of the ledger that is as new as every checkpoint that a server of it has
-/// shown.
+/// Time to look for what other servers of the ledger recorded. While the database is away, an older
+/// answer is better than none.
+const LOOKING: Duration = Duration::from_secs(2);
+
+/// [`trust`], as new as everything that another server of the ledger has shown: else a client takes
+/// a server that is a moment behind for one whose list of revocations was put back.
 pub(crate) async fn current_trust(authority: &Authority) -> Trust {
-    authority.store.follow_handover().await;
+    if let Ok(Err(error)) = timeout(LOOKING, authority.store.follow()).await {
+        tracing::debug!(%error, "the public facts may be older than those of another server");
+    }
     trust(authority)
 }
 

@@ -6,6 +6,10 @@
 /// The most characters a login or a group may have.
 pub(crate) const MAX_NAME: usize = 64;
 
+/// The most host groups of a host that reports logins. With the longest names they leave room for a
+/// report's logins.
+pub(crate) const MAX_GROUPS: usize = 64;
+
 /// The most principals one pass may carry (sshd refuses 257).
 pub(crate) const MAX_COUNT: usize = 256;
 

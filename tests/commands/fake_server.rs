@@ -31,6 +31,8 @@ pub(crate) struct Answers {
     pub(crate) roles: Vec<Vec<v1::Role>>,
     pub(crate) issue: Issue,
     pub(crate) request: v1::Request,
+    /// The version of the list of revoked host certificates; none: the real one.
+    pub(crate) host_revocations_version: Option<u64>,
 }
 
 impl Default for Answers {
@@ -39,6 +41,7 @@ impl Default for Answers {
             roles: Vec::new(),
             issue: Arc::new(|_| v1::IssueResponse::default()),
             request: v1::Request::default(),
+            host_revocations_version: None,
         }
     }
 }
@@ -134,6 +137,9 @@ impl Trust for Service {
     ) -> Answer<v1::GetTrustResponse> {
         let mut trust = TrustClient::new(self.real.channel());
         let mut answer = trust.get_trust(passed_on(request)).await?;
+        if let Some(version) = self.answers.lock().host_revocations_version {
+            answer.get_mut().host_revocations_version = version;
+        }
         answer
             .get_mut()
             .ca_keys
@@ -146,9 +152,11 @@ impl Trust for Service {
 
     async fn get_revocations(
         &self,
-        _: Request<v1::GetRevocationsRequest>,
+        request: Request<v1::GetRevocationsRequest>,
     ) -> Answer<v1::GetRevocationsResponse> {
-        unused()
+        let mut trust = TrustClient::new(self.real.channel());
+        let answer = trust.get_revocations(passed_on(request)).await?;
+        Ok(Response::new(answer.into_inner()))
     }
 }
 

@@ -1,9 +1,12 @@
 //! `daypass hosts` and `daypass admin hosts`, as an administrator types them.
 
-use crate::support::{
-    env::TestEnv,
-    files,
-    hosts::{SECTION, TestHost, join},
+use crate::{
+    fake_server::{Answers, FakeServer},
+    support::{
+        env::TestEnv,
+        files,
+        hosts::{SECTION, TestHost, join},
+    },
 };
 
 #[tokio::test(flavor = "multi_thread")]
@@ -77,4 +80,45 @@ async fn an_administrator_adds_a_host_sees_it_and_removes_it() {
     );
     let gone = run("admin hosts remove web-1").await;
     assert!(gone.stderr.contains("there is no host web-1"), "{gone:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_smaller_version_than_a_known_one_is_no_alarm_if_the_list_is_as_new() {
+    let key = files::folder();
+    let file = key.path().join("host_ca_key");
+    files::write_key(&file, &files::new_key());
+    let section = SECTION.replace("host_ca_key", &file.display().to_string());
+    let env = TestEnv::new().configuration(section).start().await;
+    let fake = FakeServer::start(&env.api).await;
+    let mut terminal = env.terminal("alice");
+    terminal
+        .variables
+        .retain(|(name, _)| name != "DAYPASS_SERVER");
+    let server = ("DAYPASS_SERVER".to_owned(), fake.url.clone());
+    terminal.variables.push(server);
+    terminal.sign_in("alice").await;
+    let carol = env.carol();
+    for name in ["web-1", "web-2"] {
+        let code = carol.add_host(name, false).await.unwrap();
+        let web = TestHost::new(name);
+        let joining = web.joining(env.api.server_name(), &code);
+        join(&env.api, joining).await.unwrap();
+        carol.remove_host(name).await.unwrap();
+    }
+    let says = async |version| {
+        fake.answers(Answers {
+            host_revocations_version: version,
+            ..Answers::default()
+        });
+        let done = terminal.run(&["roles"]).await;
+        assert_eq!(done.code, 0, "{done:?}");
+        done.stderr
+    };
+    assert_eq!(says(None).await, "");
+    // As if another command had fetched the list since the server said its version.
+    assert_eq!(says(Some(1)).await, "");
+    let alarm = says(Some(1_000_000)).await;
+    let expected = "and version 1000000 is known here";
+    assert!(alarm.contains(expected), "{alarm}");
+    assert_eq!(says(None).await, "");
 }

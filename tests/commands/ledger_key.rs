@@ -1,8 +1,9 @@
 //! The ledger is handed over to another key while people work: clients, a witness and exports go
 //! on, and the old key alone is believed no more.
 
-use std::{fs, path::Path};
+use std::{fs, path::Path, time::Duration};
 
+use daypass::dev::receiver::Delivery;
 use serde_json::Value;
 
 use crate::support::{
@@ -174,6 +175,25 @@ async fn clients_witnesses_and_exports_follow_the_ledger_to_its_next_key() {
         .json(&["ledger", "show", &index.to_string()])
         .await;
     assert!(shown.to_string().contains("ledger_key_changed"), "{shown}");
+    assert_told(&env, index, (&old, &new)).await;
+}
+
+/// The webhook was told of the handover.
+async fn assert_told(env: &TestEnv, index: u64, (old, new): (&str, &str)) {
+    let receiver = env.world().receiver();
+    let is_told = |all: &[Delivery]| all.iter().any(|it| it.kind() == "ledger_key_changed");
+    let told = tokio::time::timeout(Duration::from_secs(60), receiver.until(is_told)).await;
+    let told = told.expect("no webhook");
+    let mut told = told.iter().filter(|it| it.kind() == "ledger_key_changed");
+    let data = &told.next().unwrap().json["data"];
+    assert_eq!(
+        (&data["index"], &data["key"], &data["old_key"]),
+        (&index.into(), &new.into(), &old.into())
+    );
+    assert_eq!(
+        (&data["who"]["label"], &data["reason"]),
+        (&"carol@example.com".into(), &"yearly".into())
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -80,10 +80,11 @@ const ELSEWHERE: &[(&str, &str, &str, &str, &str)] = &[
     ("server", "The active key is lost", "daypass admin keys", "tests/host/rotation.rs", "activate {fourth} --anyway --reason lost"),
     ("server", "Rotate the CA key", "daypass admin hosts remove", "tests/wire/hosts.rs", r#"remove_host("web-2")"#),
     ("server", "Rotate the CA key", "daypass host sync", "tests/host/rotation.rs", r#"json(&["sync"])"#),
-    ("server", "Rotate the CA key", "daypass signer", "tests/machine/signer.rs", r#"blocks("sh")"#),
+    ("server", "Rotate the CA key", "daypass signer", "tests/machine/signer.rs", r#"blocks("Set up", "sh")"#),
     // These need a real systemd, and a signer that raised an alarm.
-    ("signer", "Set up", "", "tests/machine/signer.rs", r#"blocks("sh")"#),
-    ("signer", "", "daypass signer", "tests/machine/signer.rs", r#"blocks("sh")"#),
+    ("signer", "Set up", "", "tests/machine/signer.rs", r#"blocks("Set up", "sh")"#),
+    ("signer", "The host CA's key", "", "tests/machine/signer.rs", r#"blocks(section, "sh")"#),
+    ("signer", "", "daypass signer", "tests/machine/signer.rs", r#"blocks("Set up", "sh")"#),
     ("signer", "On another machine", "systemctl edit", "tests/service/signer/certified.rs", "tls://localhost"),
     ("signer", "Alarms", "systemctl st", "tests/machine/signer.rs", "systemctl start daypass-signer"),
     ("signer", "Alarms", "curl", "tests/service/signer.rs", "/checkpoint"),
@@ -92,7 +93,7 @@ const ELSEWHERE: &[(&str, &str, &str, &str, &str)] = &[
     ("signer", "Alarms", "daypass signer --check", "tests/service/signer/lies.rs", r#"["--check"]"#),
     ("signer", "Alarms", "daypass ledger witness", "tests/commands/witness.rs", r#"["ledger", "witness", &url"#),
     ("signer", "Alarms", "daypass admin accept-restore", "tests/host/restored.rs", "\"accept-restore\""),
-    ("security", "What it does not protect", "daypass signer", "tests/machine/signer.rs", r#"blocks("sh")"#),
+    ("security", "What it does not protect", "daypass signer", "tests/machine/signer.rs", r#"blocks("Set up", "sh")"#),
     // These need a PostgreSQL, and a second server.
     ("server", "Several servers", "createdb", "tests/postgres/cluster.rs", "CREATE DATABASE"),
     ("server", "Several servers", "install -m 600", "tests/postgres/daemons.rs", "write_secret(&folder.join(\"postgres\")"),

@@ -48,6 +48,8 @@ pub(crate) struct State {
     pub(crate) is_due: bool,
     /// The reason for which every call is refused.
     pub(crate) refuse: Option<&'static str>,
+    /// Whether it lacks `ReportLogins`, as an older server does.
+    pub(crate) lacks_logins: bool,
     pub(crate) joins: usize,
     pub(crate) reports: Vec<HostReport>,
     pub(crate) logins: Vec<LoginReport>,
@@ -73,6 +75,7 @@ impl FakeHosts {
             change: |_| (),
             is_due: false,
             refuse: None,
+            lacks_logins: false,
             joins: 0,
             reports: Vec::new(),
             logins: Vec::new(),
@@ -212,6 +215,9 @@ impl Hosts for FakeHosts {
         let request = request.into_inner();
         let mut state = self.0.lock();
         state.refusal()?;
+        if state.lacks_logins {
+            return Err(Status::unimplemented(""));
+        }
         let digest = Sha256::digest(&request.report).into();
         verify(&request.keys, HostVerb::Logins, digest);
         let report = LoginReport::decode(&*request.report).unwrap();

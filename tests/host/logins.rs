@@ -27,6 +27,7 @@ use super::{
     host::Host,
     sshd::{Sshd, log, login},
     support::{
+        command::{DAYPASS, Done},
         env::{EnvOptions, TestEnv},
         files::{self, new_key, write_key, write_program},
         hosts::{SECTION, TestHost, join, report_logins},
@@ -372,6 +373,81 @@ async fn a_hostile_text_of_a_login_refuses_no_report_and_is_recorded_as_one_line
     assert!(logins.contains(&"root"), "{logins:?}");
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn while_a_restored_copy_waits_for_an_administrator_logins_are_kept_and_reported_after_it() {
+    let mut site = Site::start().await;
+    let key = new_key();
+    let file = site.env.folder().join("administrator");
+    write_key(&file, &key);
+    let public = key.public_key().to_openssh().unwrap();
+    let keys = format!("[admin]\nkeys  = [{public:?}]");
+    site.env.edit("policy.toml", "[admin]", &keys);
+    site.env.restart().await;
+    let alice = site.env.user("alice", &["sre"]);
+    let (_, pass) = issue(&alice).await;
+    assert_eq!(site.login(&pass, 0).await["foreign"], 0);
+    lose_and_restore(&mut site.env).await;
+
+    let thief = site.theft("4711", "mallory");
+    for pass in [&pass, &thief] {
+        assert!(site.sshd.takes(pass), "{}", log(&site.host));
+    }
+    site.write(0);
+    let place = site.host.read("daypass/logins.json");
+    let waits = "logins are compared after an administrator has accepted the restored ledger: daypass admin accept-restore";
+    for _ in 0..2 {
+        let report = site.host.json(&["sync"]).await;
+        assert_eq!(report["host"]["logins"], Value::Null, "{report}");
+        assert!(report["notes"].to_string().contains(waits), "{report}");
+        assert_eq!(site.host.read("daypass/logins.json"), place);
+    }
+    let doctor = site.host.daypass(&["doctor"]).await;
+    let doctor = String::from_utf8_lossy(&doctor.stdout).into_owned();
+    assert!(doctor.contains(waits), "{doctor}");
+    assert_eq!(site.findings().await, Vec::<Value>::new());
+
+    let file = file.to_str().unwrap();
+    let words = ["--reason", "the disk died", "--yes", "--key", file];
+    let accept = [&["admin", "accept-restore"], &words[..]].concat();
+    site.env.terminal("carol").json(&accept).await;
+    let report = site.host.json(&["sync"]).await;
+    let logins = &report["host"]["logins"];
+    assert_eq!(
+        (&logins["reported"], &logins["foreign"]),
+        (&2.into(), &1.into()),
+        "{report}"
+    );
+    // Not by the first page of events, which the skipped ones fill.
+    let list = "ledger list --event foreign_login --format text";
+    let listed = site.env.daypass("carol", list).await.stdout;
+    assert_eq!(listed.matches(" foreign_login ").count(), 1, "{listed}");
+    assert!(listed.contains("(serial 4711)"), "{listed}");
+    let doctor = site.host.daypass(&["doctor"]).await;
+    let doctor = String::from_utf8_lossy(&doctor.stdout).into_owned();
+    assert!(!doctor.contains(waits), "{doctor}");
+}
+
+/// A copy is made, the server is lost, and the copy is put back.
+async fn lose_and_restore(env: &mut TestEnv) {
+    let (copy, world) = (
+        env.folder().join("copy"),
+        env.world().files().dir().to_owned(),
+    );
+    let copy = copy.to_str().unwrap();
+    let config = world.join("daypass.toml").display().to_string();
+    let run = async |words: &[&str]| {
+        let mut command = tokio::process::Command::new(DAYPASS);
+        command.args(words).args(["--config", &config]);
+        command.stdin(Stdio::null());
+        Done::of(command).await.exits(words[0], 0)
+    };
+    run(&["backup", copy, "--without-keys"]).await;
+    env.server.world_mut().stop_daemon().await.unwrap();
+    fs::rename(world.join("state"), world.join("lost")).unwrap();
+    run(&["restore", copy]).await;
+    env.restart().await;
+}
+
 /// A journal, as a program of this name prints it.
 const JOURNALCTL: &str = r#"#!/bin/sh
 here=$(dirname "$0")
@@ -514,6 +590,20 @@ async fn the_journal_is_read_from_the_last_place_on_and_a_fault_of_it_stops_no_s
     journal.daypass(&["sync"]).await;
     assert_eq!(journal.told(), [10]);
 
+    // A server without the method: the rest of the sync is done, and they come after its upgrade.
+    journal.accept("sshd-session", 20);
+    journal.server.hosts.0.lock().lacks_logins = true;
+    let report = journal.daypass(&["sync"]).await;
+    assert_eq!(report["host"]["logins"], Value::Null, "{report}");
+    assert_eq!(report["host"]["reported"], true, "{report}");
+    let old = "the server is older than reports of logins: upgrade it";
+    assert!(report["notes"].to_string().contains(old), "{report}");
+    let faults = journal.faults().await;
+    assert!(faults.contains(old), "{faults}");
+    journal.server.hosts.0.lock().lacks_logins = false;
+    journal.daypass(&["sync"]).await;
+    assert_eq!(journal.told(), [20]);
+
     // The journal cannot be read: the rest of the sync is done, and the server hears of it.
     fs::write(journal.folder.path().join("broken"), "").unwrap();
     let report = journal.daypass(&["sync"]).await;
@@ -555,6 +645,46 @@ async fn the_journal_is_read_from_the_last_place_on_and_a_fault_of_it_stops_no_s
     assert_eq!(report["host"]["logins"], Value::Null, "{report}");
     assert_eq!(journal.told(), Vec::<u64>::new());
     assert!(!journal.host.path("daypass/logins.json").exists());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_host_of_sixty_four_groups_reports_logins_and_one_of_more_is_refused_at_its_set_up() {
+    let mut site = Site::start().await;
+    let group = |number: usize| format!("{number:02}{}", "g".repeat(62));
+    let named = |count: usize| -> Vec<String> {
+        let groups = (0..count).map(group);
+        groups.flat_map(|it| ["--group".to_owned(), it]).collect()
+    };
+    let words = named(65);
+    let words: Vec<&str> = words.iter().map(String::as_str).collect();
+    let refused = site.host.fails(&[&["setup"], &words[..]].concat()).await;
+    let why = "a host of 65 host groups cannot report logins, one of 64 can";
+    assert!(refused.2.contains(why), "{refused:?}");
+    site.host.json(&[&["setup"], &words[2..]].concat()).await;
+
+    // As many as one report takes, with long texts.
+    let said = format!(
+        "ID {} (serial 4711) CA ED25519 SHA256:cccc",
+        "x".repeat(250)
+    );
+    let at = OffsetDateTime::now_utc().format(&Rfc3339).unwrap();
+    let line = |port: u16| {
+        format!(
+            "{at} web-1 sshd[7]: Accepted publickey for root from 192.0.2.7 port {port} ssh2: ED25519-CERT SHA256:kkkk {said}\n"
+        )
+    };
+    let lines: String = (1..=150).map(line).collect();
+    let mut text = fs::read_to_string(site.log()).unwrap();
+    text.push_str(&lines);
+    fs::write(site.log(), text).unwrap();
+    let logins = site.sync().await;
+    assert_eq!(
+        (&logins["reported"], &logins["foreign"]),
+        (&150.into(), &150.into())
+    );
+    site.host.json(&["setup", "--no-logins"]).await;
+    let more = [&["setup"], &words[..]].concat();
+    site.host.json(&more).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

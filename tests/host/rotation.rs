@@ -7,6 +7,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use daypass::dev::receiver::Delivery;
 use serde_json::Value;
 use tokio::io::{AsyncBufReadExt as _, BufReader};
 
@@ -184,6 +185,40 @@ async fn not_waited_for(env: &mut TestEnv, hosts: &[Host], laptop: &Laptop) {
     }
 }
 
+/// The webhook was told of each order, in its order.
+async fn assert_told(site: &Site, (old, new): (&str, &str)) {
+    let told = |all: &[Delivery]| -> Vec<Value> {
+        let all = all.iter().filter(|it| it.kind() == "ca_key_ordered");
+        let mut data: Vec<Value> = all.map(|it| it.json["data"].clone()).collect();
+        data.sort_by_key(|it| it["index"].as_u64());
+        data.dedup();
+        data
+    };
+    let receiver = site.env.world().receiver();
+    let all = receiver.until(|all| told(all).len() >= 7);
+    let all = told(&tokio::time::timeout(PATIENCE, all).await.unwrap());
+    let first: Vec<_> = all[..3]
+        .iter()
+        .map(|it| (it["step"].as_str().unwrap(), it["key"].as_str().unwrap()))
+        .collect();
+    assert_eq!(
+        first,
+        [("stage", new), ("activate", new), ("retire", old)],
+        "{all:?}"
+    );
+    for it in &all {
+        assert_eq!(it["who"]["label"], "carol@example.com", "{it}");
+    }
+    assert!(!all[1]["anyway"].as_bool().unwrap() && all[1]["behind"].is_null());
+    let anyway = &all[4];
+    assert_eq!(anyway["step"], "activate");
+    assert_eq!(
+        (&anyway["anyway"], &anyway["reason"]),
+        (&true.into(), &"urgent".into())
+    );
+    assert_eq!(anyway["behind"], serde_json::json!(["web-3"]));
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_rotation_waits_for_the_host_that_is_behind_and_names_it_and_logins_work_at_every_moment()
 {
@@ -225,6 +260,7 @@ async fn a_rotation_waits_for_the_host_that_is_behind_and_names_it_and_logins_wo
         log_in(&laptop, name, host).await;
     }
     not_waited_for(&mut site.env, &hosts, &laptop).await;
+    assert_told(&site, (&old, &new)).await;
     // The server starts again with the new key, although its file says that the old one is active.
     site.env.restart().await;
     log_in(&laptop, NAMES[0], &hosts[0]).await;

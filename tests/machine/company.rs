@@ -43,8 +43,13 @@ impl Company {
 
     /// Makes keys and configuration.
     pub(super) fn init(&self) {
+        self.init_with("");
+    }
+
+    /// The same with more options.
+    pub(super) fn init_with(&self, more: &str) {
         let line = format!(
-            "daypass init /etc/daypass --owner daypass --name daypass.example.com --issuer {} --client-id daypass >said.txt",
+            "daypass init /etc/daypass --owner daypass --name daypass.example.com --issuer {} --client-id daypass {more} >said.txt",
             self.issuer
         );
         self.says("root", &line);
@@ -61,6 +66,46 @@ impl Company {
              --ca-fingerprint $(sed -n 's/^CA key *//p' said.txt | head -n 1) --ca-file /etc/daypass/tls.pem",
         );
         self.says("root", "systemctl reload ssh");
+    }
+
+    /// Starts the timer of the sync, which a test has not the minutes for.
+    pub(super) fn sync_every_second(&self) {
+        let faster =
+            "[Timer]\nOnActiveSec=\nOnActiveSec=0\nOnUnitActiveSec=1s\nRandomizedDelaySec=0\n";
+        let folder = "/etc/systemd/system/daypass-sync.timer.d";
+        self.says("root", &format!("mkdir -p {folder}"));
+        self.write("root", &format!("{folder}/fast.conf"), faster);
+        // So often, systemd would refuse a start: it allows five in ten seconds.
+        let unlimited = "[Unit]\nStartLimitIntervalSec=0\n";
+        let service = "/etc/systemd/system/daypass-sync.service.d";
+        self.says("root", &format!("mkdir -p {service}"));
+        self.write("root", &format!("{service}/often.conf"), unlimited);
+        self.says(
+            "root",
+            "systemctl daemon-reload && systemctl enable --now --quiet daypass-sync.timer",
+        );
+    }
+
+    /// Waits for a line of the sync in the journal.
+    pub(super) fn wait_for_sync(&self, pattern: &str) -> String {
+        let line = format!(
+            "timeout 50 journalctl --follow --lines=all --output=cat --unit=daypass-sync | grep --max-count=1 '{pattern}'"
+        );
+        self.says("root", &line)
+    }
+
+    /// Has an administrator add the machine; returns the join code.
+    pub(super) fn add_host(&self) -> String {
+        let said =
+            self.carol("daypass login --as carol && daypass admin hosts add web-1 --group web");
+        said.rsplit("--join ").next().unwrap().trim().to_owned()
+    }
+
+    /// Runs a line of the administrator's, who has an account with the user.
+    pub(super) fn carol(&self, line: &str) -> String {
+        self.ada(&format!(
+            "export DAYPASS_STATE_DIR=/home/ada/carol && {line}"
+        ))
     }
 
     /// Runs a line of the user's, which must succeed.

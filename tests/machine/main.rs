@@ -16,6 +16,7 @@ mod support;
 
 mod chapters;
 mod company;
+mod logins;
 mod machine;
 mod package;
 mod service;

@@ -60,32 +60,13 @@ fn revocations_come_by_the_timer(company: &Company) {
     company.ada(&format!("{PASS} job"));
     let job = "ssh -o BatchMode=yes -o IdentitiesOnly=yes -i job -l deploy web-1 id -un";
     assert_eq!(company.ada(job), "deploy");
-    // A test has not the timer's minutes.
-    let faster = "[Timer]\nOnActiveSec=\nOnActiveSec=0\nOnUnitActiveSec=1s\nRandomizedDelaySec=0\n";
-    let folder = "/etc/systemd/system/daypass-sync.timer.d";
-    company.says("root", &format!("mkdir -p {folder}"));
-    company.write("root", &format!("{folder}/fast.conf"), faster);
-    // So often, systemd would refuse a start: it allows five in ten seconds.
-    let unlimited = "[Unit]\nStartLimitIntervalSec=0\n";
-    let service = "/etc/systemd/system/daypass-sync.service.d";
-    company.says("root", &format!("mkdir -p {service}"));
-    company.write("root", &format!("{service}/often.conf"), unlimited);
-    company.says(
-        "root",
-        "systemctl daemon-reload && systemctl enable --now --quiet daypass-sync.timer",
-    );
-    let wait = |pattern: &str| {
-        let line = format!(
-            "timeout 50 journalctl --follow --lines=all --output=cat --unit=daypass-sync | grep --max-count=1 '{pattern}'"
-        );
-        company.says("root", &line)
-    };
-    wait(" 0 revoked");
+    company.sync_every_second();
+    company.wait_for_sync(" 0 revoked");
     company.ada(
         "export DAYPASS_STATE_DIR=/home/ada/carol && daypass login --as carol && \
          daypass admin revoke --identity alice@example.com --reason 'laptop stolen' --yes",
     );
-    wait(" [1-9][0-9]* revoked");
+    company.wait_for_sync(" [1-9][0-9]* revoked");
     company.ada_fails(job, 255);
     company.says("root", "systemctl stop daypass-sync.timer");
 }

@@ -6,6 +6,7 @@ use super::{
     support::{
         files,
         hosts::{SECTION, TestHost, join, serials, sync},
+        ledger::trust,
     },
 };
 
@@ -62,4 +63,32 @@ async fn two_servers_agree_on_hosts_and_a_code_or_report_counts_at_one_of_them()
     carol(second).remove_host("web-2").await.unwrap();
     assert_eq!(carol(first).hosts(false).await.unwrap().len(), 1);
     assert_eq!(database.number("SELECT count(*) FROM report").await, 1);
+}
+
+/// A server that answered from what it knew a moment before seemed to have an older list than the
+/// other one had shown.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_removed_host_is_in_the_version_that_the_other_server_says_at_once() {
+    let database = Cluster::shared().database().await;
+    let addresses = [database.address(), database.address()];
+    let key = files::new_key()
+        .to_openssh(ssh_key::LineEnding::LF)
+        .unwrap();
+    let daemons = pair_with(&addresses, SECTION, &[("host_ca_key", &key)]).await;
+    let [first, second] = &daemons;
+    let carol = |daemon: &Daemon| daemon.user("carol", &["security"]);
+    let server = first.api.server_name();
+    let mut last = 0;
+    for number in 1..=5 {
+        let name = format!("web-{number}");
+        let code = carol(first).add_host(&name, false).await.unwrap();
+        let web = TestHost::new(&name);
+        join(&first.api, web.joining(server, &code)).await.unwrap();
+        carol(first).remove_host(&name).await.unwrap();
+        let there = trust(&second.api).await.host_revocations_version;
+        assert!(there > last, "{there} after {last}");
+        let here = trust(&first.api).await.host_revocations_version;
+        assert_eq!(there, here, "{name}");
+        last = here;
+    }
 }

@@ -14,7 +14,8 @@ pub(super) enum Part {
     Server,
     /// A host that accepts passes: the sync of CA keys and revocations, and its timer.
     Host,
-    /// The signer, which keeps the CA key in a process of its own: its service, and its account.
+    /// The signer, which keeps the CA key in a process of its own: its service, the template of
+    /// further signers, and the accounts.
     Signer,
 }
 
@@ -58,6 +59,10 @@ const SIGNER: &[UnitFile] = &[
         text: include_str!("../../../systemd/daypass-signer.service"),
     },
     UnitFile {
+        path: "/etc/systemd/system/daypass-signer@.service",
+        text: include_str!("../../../systemd/daypass-signer@.service"),
+    },
+    UnitFile {
         path: "/etc/sysusers.d/daypass-signer.conf",
         text: include_str!("../../../systemd/daypass-signer.sysusers"),
     },
@@ -87,7 +92,7 @@ impl Part {
             }
             Self::Signer => {
                 "Next:\n  \
-                 systemd-sysusers           the account daypass-signer, if there is none\n  \
+                 systemd-sysusers           the accounts of signers, if there are none\n  \
                  daypass help signer        the key, signer.toml and the memory\n  \
                  systemctl daemon-reload && systemctl enable --now daypass-signer.service"
             }
@@ -149,6 +154,26 @@ mod tests {
                 assert!(command.contains("=/usr/bin/daypass "), "{command}");
             }
         }
+    }
+
+    /// All signers have the same sandbox.
+    #[test]
+    fn the_template_of_signers_is_the_unit_of_the_signer_with_the_name_of_the_instance() {
+        let settings = |path: &str| {
+            let file = SIGNER.iter().find(|file| file.path.ends_with(path));
+            let lines = file.unwrap().text.lines();
+            let lines = lines.filter(|line| !line.starts_with('#') && !line.is_empty());
+            lines.map(str::to_owned).collect::<Vec<_>>()
+        };
+        let plain = settings("/daypass-signer.service").into_iter();
+        let named = plain.map(|line| match line.split_once('=') {
+            Some(("Documentation" | "Description", _)) => line.replace("Signer of", "Signer %i of"),
+            _ => line.replace("daypass-signer", "daypass-%i-signer"),
+        });
+        assert_eq!(
+            settings("/daypass-signer@.service"),
+            named.collect::<Vec<_>>()
+        );
     }
 
     #[test]

@@ -16,7 +16,7 @@ use crate::{
         event::{ForeignLogin, LoginFinding},
         reconcile::{Finding, Reconciler},
         search::{Question, Term},
-        state::{HostRecord, Room, Rule},
+        state::{HostRecord, Rejection, Room, Rule},
     },
     operations::search::every_event,
     ssh::{
@@ -30,6 +30,9 @@ use crate::{
 
 /// Time to look for the revocations of passes that the ledger state has forgotten.
 const BUDGET: Duration = Duration::from_secs(2);
+
+const WAITS: &str = "logins are compared after an administrator has accepted the restored ledger: daypass admin \
+                     accept-restore; until then they wait on the host";
 
 /// Times that other reports of the same host may be faster than one.
 const TRIES: usize = 64;
@@ -113,8 +116,8 @@ impl ProvenLogins {
     /// finding of each such login, recorded now or before.
     ///
     /// # Errors
-    /// Returns [`Error::Store`] if the ledger cannot be read or written, or is a
-    /// restored copy that no administrator has accepted. The same report again then
+    /// Returns [`Error::Rejection`] if the ledger is a restored copy that no administrator has
+    /// accepted, and [`Error::Store`] if it cannot be read or written. The same report again then
     /// records the rest.
     pub(crate) async fn compare(
         self,
@@ -126,8 +129,7 @@ impl ProvenLogins {
         authority.store.follow().await?;
         // The copy lacks the last passes until then. The host keeps its place in the log.
         if authority.store.state(LedgerState::waits_for_acceptance) {
-            let waits = "logins are compared after an administrator accepts the restored copy: daypass admin accept-restore";
-            return Err(store::Error::Unavailable(waits.to_owned()).into());
+            return Err(Error::Rejection(Rejection::new(Rule::Restoring, WAITS)));
         }
         let findings = self.findings(authority).await?;
         let kinds = findings.iter().map(|it| it.kind).collect();

@@ -177,8 +177,8 @@ pub(in crate::server) fn logins(
     if report.logins.len() > MOST_LOGINS {
         return Err(malformed("logins", "holds more than 100 logins"));
     }
-    if report.groups.len() > MOST_LISTED {
-        return Err(malformed("groups", "names more than 16 groups"));
+    if report.groups.len() > principal::MAX_GROUPS {
+        return Err(malformed("groups", "names more than 64 groups"));
     }
     let groups = report.groups.into_iter();
     let groups = groups.map(|group| match principal::is_name(&group) {
