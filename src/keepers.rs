@@ -92,7 +92,12 @@ impl<W: Way> Elsewhere for Keeper<W> {
     }
 
     fn find(&self) -> Looking<'_> {
-        Box::pin(within(self.0.deadline, self.0.way.find()))
+        Box::pin(async {
+            within(self.0.deadline, self.0.way.find()).await?;
+            // The search in the background ends at its next look.
+            *self.0.away.lock() = None;
+            Ok(())
+        })
     }
 
     fn away(&self) -> Option<String> {
@@ -105,7 +110,10 @@ impl<W: Way> Inner<W> {
     fn lose(self: &Arc<Self>, why: &str) {
         let was = self.away.lock().replace(why.to_owned());
         if was.is_none() {
-            tracing::error!(cause = why, "the CA key does not answer: no pass is issued");
+            tracing::error!(
+                cause = why,
+                "a CA key does not answer: nothing is signed with it"
+            );
             tokio::spawn(look(Arc::downgrade(self)));
         }
     }
@@ -119,12 +127,12 @@ async fn look<W: Way>(inner: Weak<Inner<W>>) {
         match within(inner.deadline, inner.way.find()).await {
             Ok(()) => {
                 *inner.away.lock() = None;
-                tracing::info!("the CA key answers");
+                tracing::info!("the CA key answers again");
                 return;
             }
             Err(Away(why)) => {
                 if why != said {
-                    tracing::error!(cause = why, "the CA key does not answer");
+                    tracing::error!(cause = why, "a CA key does not answer");
                 }
                 *inner.away.lock() = Some(why.clone());
                 said = why;

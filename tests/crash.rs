@@ -9,6 +9,8 @@
     reason = "tests"
 )]
 
+#[path = "crash/handover.rs"]
+mod handover;
 mod support;
 
 use std::{collections::BTreeMap, os::unix::process::ExitStatusExt, sync::Arc};

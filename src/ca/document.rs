@@ -27,22 +27,25 @@ impl Ca {
         document_by(&self.active, statement, content).await
     }
 
-    /// The SSHSIG blobs over a list of CA keys by each key that retires and signs still. One that
-    /// is lost or does not answer is left out: the active key's signature is the one that counts
-    /// for every host but those that are behind.
-    pub(crate) async fn sign_keys_by_retired(&self, content: &[u8]) -> Vec<Vec<u8>> {
-        let mut signatures = Vec::new();
+    /// The SSHSIG blobs over a list of CA keys by each key that retires and signs still, and
+    /// whether one that does not may do so later. One that is lost or does not answer is left out:
+    /// the active key's signature is the one that counts for every host but those that are behind.
+    pub(crate) async fn sign_keys_by_retired(&self, content: &[u8]) -> (Vec<Vec<u8>>, bool) {
+        let (mut signatures, mut may_sign_later) = (Vec::new(), false);
         let others = self.others.iter();
         for (key, _) in others.filter(|(_, state)| *state == KeyState::Retired) {
             match document_by(key, HostDocument::CaKeys, content).await {
                 Ok(signature) => signatures.push(signature),
-                Err(error) => tracing::warn!(
-                    %error,
-                    "a retiring CA key does not sign the list of CA keys: hosts that trust no other key cannot fetch it"
-                ),
+                Err(error) => {
+                    may_sign_later |= !key.is_absent();
+                    tracing::warn!(
+                        %error,
+                        "a retiring CA key does not sign the list of CA keys: hosts that trust no other key cannot fetch it"
+                    );
+                }
             }
         }
-        signatures
+        (signatures, may_sign_later)
     }
 }
 

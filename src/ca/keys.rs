@@ -99,6 +99,14 @@ impl Ca {
         self.active.start().await;
     }
 
+    /// Looks for the key that signs once, also if it did not answer the last time.
+    ///
+    /// # Errors
+    /// [`Error::Away`] and [`Error::Absent`].
+    pub(crate) async fn find(&self) -> Result<(), Error> {
+        self.active.find().await
+    }
+
     /// Whether the key that signs answers, as far as is known.
     ///
     /// # Errors

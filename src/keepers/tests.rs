@@ -89,3 +89,19 @@ async fn nothing_looks_for_a_key_that_is_not_needed_any_more() {
     tokio::time::sleep(20 * EACH).await;
     assert_eq!(inner.strong_count(), 0);
 }
+
+/// An administrator who has just started the keeper does not wait for the next search.
+#[tokio::test]
+async fn a_key_that_is_found_answers_at_once() {
+    let state = Arc::new(AtomicU8::new(FAILS));
+    let hour = Duration::from_secs(3600);
+    let keeper = Keeper::timed(Changing(state.clone()), 10 * EACH, hour);
+    keeper.start().await.unwrap_err();
+    // The search in the background has failed too, and comes back in an hour.
+    tokio::time::sleep(EACH).await;
+    state.store(ANSWERS, Ordering::SeqCst);
+    assert!(keeper.away().is_some());
+    keeper.find().await.unwrap();
+    assert_eq!(keeper.away(), None);
+    keeper.sign(b"message".as_slice().into()).await.unwrap();
+}

@@ -17,6 +17,7 @@ use super::{
     published, record,
 };
 use crate::{
+    ca::Ca,
     identity::Identity,
     ledger::{
         EventKind, LedgerState,
@@ -306,19 +307,22 @@ impl SignedOrder<'_> {
             return Ok(());
         };
         let ca = self.authority.own_keys().arranged(after)?;
-        let rehearsed = match step.step {
-            CaKeyStep::Activate => published::rehearse_all(self.authority, &ca).await,
-            CaKeyStep::Stage | CaKeyStep::Retire => published::rehearse(self.authority, &ca).await,
-        };
-        let error = match rehearsed {
+        let error = match rehearsed(self.authority, step.step, &ca).await {
             Ok(()) => return Ok(()),
             Err(Error::KeyAway(_)) if step.step == CaKeyStep::Stage => return Ok(()),
             Err(error) => error,
         };
-        let what = format!(
-            "the CA key that would sign does not sign what hosts fetch: {error}. Nothing was changed. If a signer keeps it, \
-             its configuration names every other CA key and the administrators' keys (`daypass help signer`)"
-        );
+        let what = match error {
+            Error::KeyAway(away) => format!(
+                "the CA key that would sign does not answer: {away}. Nothing was changed. Once it answers, run \
+                 the command again"
+            ),
+            Error::Ca(refused) => format!(
+                "the CA key that would sign does not sign what hosts fetch: {refused}. Nothing was changed. Once that is \
+                 mended, run the command again"
+            ),
+            error => return Err(error),
+        };
         self.reject(step, Rejection::new(Rule::CaKeyMissing, what))
             .await
     }
@@ -327,6 +331,16 @@ impl SignedOrder<'_> {
         let detail = format!("{} {}: {rejection}", step.step.as_str(), step.target());
         self.refuse(rejection.rule.code(), &detail).await?;
         Err(Error::Rejection(rejection))
+    }
+}
+
+/// Whether the key that would sign does so: for a new one, all that hosts fetch.
+async fn rehearsed(authority: &Authority, step: CaKeyStep, ca: &Ca) -> Result<(), Error> {
+    // An administrator may have started its keeper just now.
+    ca.find().await?;
+    match step {
+        CaKeyStep::Activate => published::rehearse_all(authority, ca).await,
+        CaKeyStep::Stage | CaKeyStep::Retire => published::rehearse(authority, ca).await,
     }
 }
 

@@ -6,7 +6,10 @@ use std::sync::{
 };
 
 use bytes::Bytes;
-use tokio::sync::{Mutex, MutexGuard};
+use tokio::{
+    sync::{Mutex, MutexGuard},
+    time::Instant,
+};
 
 use crate::{
     ledger::{EventKind, LedgerState},
@@ -39,6 +42,16 @@ pub(crate) struct Revocations {
     pub made_at: UnixSeconds,
 }
 
+/// The file of CA keys.
+#[derive(Clone, Debug)]
+pub(super) struct KeyList {
+    /// Grows with every change of the keys.
+    pub(super) version: u64,
+    pub(super) document: Arc<Document>,
+    /// When a retiring key that did not sign it is asked again, if one did not.
+    pub(super) again_at: Option<Instant>,
+}
+
 /// Facts that the document of administrators' keys follows from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Facts {
@@ -64,7 +77,7 @@ pub(super) struct Published {
     /// Index of the last of them, while the ledger names other keys.
     last_version: AtomicU64,
     revocations: Mutex<Option<Arc<Revocations>>>,
-    keys_document: Mutex<Option<(u64, Arc<Document>)>>,
+    keys_document: Mutex<Option<KeyList>>,
     recovery: Mutex<Option<(Facts, Arc<Document>)>>,
 }
 
@@ -99,8 +112,8 @@ impl Published {
         self.recovery.lock().await
     }
 
-    /// The file of CA keys, and its version.
-    pub(super) async fn keys(&self) -> MutexGuard<'_, Option<(u64, Arc<Document>)>> {
+    /// The file of CA keys.
+    pub(super) async fn keys(&self) -> MutexGuard<'_, Option<KeyList>> {
         self.keys_document.lock().await
     }
 }

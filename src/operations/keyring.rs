@@ -53,6 +53,7 @@ impl KeyRing {
                     tracing::error!(%error, "no pass is issued");
                 }
                 self.current.store(Arc::new((version, ca.clone())));
+                look_for_key(ca.clone());
                 ca
             }
             // Cannot happen: the ledger admits no such order. It admits no pass by a key that does
@@ -118,6 +119,14 @@ impl KeyRing {
             })
         };
         self.own.keys().filter_map(contradiction).collect()
+    }
+}
+
+/// Learns whether the key that signs now answers, so that no pass is recorded that it would not
+/// sign: another server may have taken the order.
+fn look_for_key(ca: Arc<Ca>) {
+    if let Ok(runtime) = tokio::runtime::Handle::try_current() {
+        runtime.spawn(async move { ca.start().await });
     }
 }
 

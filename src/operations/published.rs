@@ -1,12 +1,13 @@
 //! Publishes what hosts fetch: the CA's keys and the revoked passes, each signed by the active CA
 //! key and kept until it changes.
 
-use std::{fmt::Write as _, sync::Arc};
+use std::{fmt::Write as _, sync::Arc, time::Duration};
 
 use sha2::{Digest, Sha256};
+use tokio::time::Instant;
 
 pub(crate) use super::documents::{Document, Revocations};
-use super::{authority::Authority, error::Error, recovery};
+use super::{authority::Authority, documents::KeyList, error::Error, recovery};
 use crate::{
     ca::{self, Ca, document::HostDocument},
     ledger::LedgerState,
@@ -17,6 +18,9 @@ use crate::{
     },
     unix_seconds::UnixSeconds,
 };
+
+/// Time after which a retiring key that did not sign the list of CA keys is asked again.
+const AGAIN: Duration = Duration::from_secs(10);
 
 /// [`revocations`] for a host, which may have asked another server of this ledger before.
 ///
@@ -71,18 +75,25 @@ pub(crate) async fn ca_keys(authority: &Authority) -> Result<Arc<Document>, Erro
     // After a restored ledger was accepted, it is larger than every version of the lost one.
     let version = authority.keys_version().max(through);
     let mut last = authority.published.keys().await;
-    match &*last {
-        Some((known, last)) if *known == version => Ok(last.clone()),
-        Some(_) | None => {
-            let ca = authority.ca();
-            let lines = key_lines(&ca, version)?;
-            let mut fresh = document(&ca, HostDocument::CaKeys, lines).await?;
-            fresh.more_signatures = ca.sign_keys_by_retired(&fresh.body).await;
-            let fresh = Arc::new(fresh);
-            *last = Some((version, fresh.clone()));
-            Ok(fresh)
-        }
+    let known = last.as_ref().filter(|last| last.version == version);
+    let is_whole = |last: &&KeyList| last.again_at.is_none_or(|again| Instant::now() < again);
+    if let Some(last) = known.filter(is_whole) {
+        return Ok(last.document.clone());
     }
+    let ca = authority.ca();
+    let mut fresh = match known {
+        Some(last) => Document::clone(&last.document),
+        None => document(&ca, HostDocument::CaKeys, key_lines(&ca, version)?).await?,
+    };
+    let (more, may_sign_later) = ca.sign_keys_by_retired(&fresh.body).await;
+    fresh.more_signatures = more;
+    let fresh = Arc::new(fresh);
+    *last = Some(KeyList {
+        version,
+        document: fresh.clone(),
+        again_at: may_sign_later.then(|| Instant::now() + AGAIN),
+    });
+    Ok(fresh)
 }
 
 async fn list(authority: &Authority) -> Result<Revocations, Error> {

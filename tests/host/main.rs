@@ -20,6 +20,7 @@ mod support;
 mod daemon;
 mod doctor;
 mod host_ca;
+mod kept_keys;
 mod known;
 mod logins;
 mod machines;

@@ -24,7 +24,7 @@ const NAMES: [&str; 3] = ["web-1", "web-2", "web-3"];
 const PATIENCE: Duration = Duration::from_secs(240);
 
 /// Logs in to a host with a new pass.
-async fn log_in(laptop: &Laptop, name: &str, host: &Host) {
+pub(crate) async fn log_in(laptop: &Laptop, name: &str, host: &Host) {
     let done = laptop
         .sh(&format!("daypass ssh --fresh {name} -- id -un"))
         .await;
@@ -44,12 +44,12 @@ async fn more_logins(count: &AtomicUsize, more: usize) {
 }
 
 /// `daypass admin keys ...` as the administrator.
-async fn keys(env: &TestEnv, words: &str) -> Done {
+pub(crate) async fn keys(env: &TestEnv, words: &str) -> Done {
     env.daypass("carol", format!("admin keys {words}")).await
 }
 
 /// The fingerprint of the key in this state.
-fn in_state(listed: &Value, state: &str) -> String {
+pub(crate) fn in_state(listed: &Value, state: &str) -> String {
     let keys = listed["keys"].as_array().unwrap();
     let key = keys.iter().find(|key| key["state"] == state);
     let key = key.unwrap_or_else(|| panic!("none is {state}: {listed}"));

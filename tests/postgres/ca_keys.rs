@@ -3,13 +3,14 @@
 
 use std::fs;
 
+use base64::prelude::*;
 use daypass::{ledger::event::CaKeyStep, proto::v1::ca_key::State};
-use ssh_key::Certificate;
+use ssh_key::{Certificate, PublicKey, SshSig};
 
 use super::{
     cluster::Cluster,
     daemons::{Daemon, pair_with},
-    support::{api::ask, files},
+    support::{api::ask, files, https},
 };
 
 const NEXT: &str = "[[ca.key]]\nfile = \"next_key\"\nstate = \"staged\"\n";
@@ -25,6 +26,26 @@ async fn signs(daemon: &Daemon) -> Result<String, String> {
     let certificate = Certificate::from_openssh(&pass.certificate).unwrap();
     let key = certificate.signature_key();
     Ok(key.fingerprint(ssh_key::HashAlg::Sha256).to_string())
+}
+
+/// The list of CA keys with the headers of its signatures, and the keys that made them.
+async fn signed_list(daemon: &Daemon) -> ((Vec<u8>, Vec<String>), Vec<String>) {
+    let client = https::client(daemon.files.tls_ca());
+    let url = format!("{}/ca.pub", daemon.files.url());
+    let answer = client.get(url).send().await.unwrap();
+    let headers = answer.headers().get_all("daypass-signature").iter();
+    let headers: Vec<String> = headers.map(|it| it.to_str().unwrap().to_owned()).collect();
+    let body = answer.bytes().await.unwrap().to_vec();
+    let signer = |header: &String| {
+        let blob = BASE64_STANDARD.decode(header).unwrap();
+        let signature: SshSig = ssh_encoding::Decode::decode(&mut &blob[..]).unwrap();
+        let key = PublicKey::from(signature.public_key().clone());
+        let namespace = daypass::ssh::sshsig::Namespace::CaKeys.as_str();
+        key.verify(namespace, &body, &signature).unwrap();
+        key.fingerprint(ssh_key::HashAlg::Sha256).to_string()
+    };
+    let signers = headers.iter().map(signer).collect();
+    ((body, headers), signers)
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -58,6 +79,10 @@ async fn servers_agree_on_the_key_that_signs_and_one_that_lacks_it_issues_nothin
         let keys = daemon.get("/ca.pub").await.1;
         assert_eq!(keys, first.get("/ca.pub").await.1, "the same bytes");
     }
+    // A host may ask another server the next time: the key that retires signs on both, too.
+    let (list, signers) = signed_list(&first).await;
+    assert_eq!(signers, [new.clone(), old.clone()]);
+    assert_eq!(signed_list(&second).await, (list, signers));
 
     // The other server starts without the key that signed before, which is fine, and then the way
     // back names a key that it lacks.

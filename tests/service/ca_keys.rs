@@ -1,24 +1,19 @@
 //! A CA key in an ssh-agent and in a PKCS#11 token (SoftHSM): the same story on each, up to a real
 //! sshd; and what is said while the key is away.
 
-use std::{
-    fs,
-    path::{Path, PathBuf},
-    process::Command,
-    time::Duration,
-};
+use std::{fs, time::Duration};
 
 use daypass::proto::v1;
-use ssh_key::{PublicKey, public::Ed25519PublicKey};
 
 use crate::support::{
     agent::Agent,
     api::{Caller, ask, with_token},
-    command::DAYPASS,
+    command::{DAYPASS, must, run},
     env::TestEnv,
     files::{folder, write_secret},
     https,
     server::{Process, ServerFiles},
+    softhsm::{PIN, SoftHsm},
     ssh::{self, Host},
     user::TestUser,
 };
@@ -39,30 +34,10 @@ ttl = "1h"
 allow = 'claims.sub == "carol"'
 "#;
 
-pub(crate) const PIN: &str = "4711-secret";
-
 /// A site whose CA key is not decided yet.
 pub(crate) async fn files() -> ServerFiles {
     let policy = POLICY.replace("USER", &ssh::login());
     TestEnv::new().policy(policy).prepare().await
-}
-
-pub(crate) fn run(program: &str, words: &[&str], variables: &[(&str, &Path)]) -> (bool, String) {
-    let mut command = Command::new(program);
-    command
-        .args(words)
-        .envs(variables.iter().map(|(name, value)| (name, value)));
-    let output = command
-        .output()
-        .unwrap_or_else(|_| panic!("{program} is missing"));
-    let said = [output.stdout, output.stderr].concat();
-    (output.status.success(), String::from_utf8(said).unwrap())
-}
-
-pub(crate) fn must(program: &str, words: &[&str], variables: &[(&str, &Path)]) -> String {
-    let (is_good, said) = run(program, words, variables);
-    assert!(is_good, "{program} {words:?}: {said}");
-    said
 }
 
 pub(crate) fn user(files: &ServerFiles, api: &crate::support::api::Api, name: &str) -> TestUser {
@@ -238,120 +213,6 @@ pub(crate) async fn until(mut is_so: impl AsyncFnMut() -> bool) {
     panic!("not within 15 s");
 }
 
-/// SoftHSM with a token of its own.
-pub(crate) struct SoftHsm {
-    configuration: PathBuf,
-    pub(crate) module: PathBuf,
-}
-
-impl SoftHsm {
-    pub(crate) fn new(files: &ServerFiles) -> Self {
-        let tokens = files.path("tokens");
-        fs::create_dir(&tokens).unwrap();
-        let configuration = files.path("softhsm2.conf");
-        let text = format!(
-            "directories.tokendir = {}\nlog.level = ERROR\n",
-            tokens.display()
-        );
-        fs::write(&configuration, text).unwrap();
-        let module = PathBuf::from("/usr/lib/softhsm/libsofthsm2.so");
-        assert!(
-            module.exists(),
-            "SoftHSM is missing: apt-get install softhsm2"
-        );
-        let token = Self {
-            configuration,
-            module,
-        };
-        token.util(&[
-            "--init-token",
-            "--free",
-            "--label",
-            "daypass-ca",
-            "--so-pin",
-            "so-pin-1",
-        ]);
-        token
-    }
-
-    fn util(&self, words: &[&str]) -> String {
-        let words = [words, &["--pin", PIN]].concat();
-        must(
-            "softhsm2-util",
-            &words,
-            &[("SOFTHSM2_CONF", &self.configuration)],
-        )
-    }
-
-    pub(crate) fn spawn(&self, files: &ServerFiles) -> Process {
-        files.spawn(&["env", &self.variable()])
-    }
-
-    /// The variable by which a process finds the token.
-    pub(crate) fn variable(&self) -> String {
-        format!("SOFTHSM2_CONF={}", self.configuration.display())
-    }
-
-    pub(crate) fn lines(&self, token: &str) -> String {
-        let module = self.module.display();
-        format!(
-            "file = \"ca_key.pub\"\npkcs11 = \"{module}\"\ntoken = \"{token}\"\npin_file = \"pin\""
-        )
-    }
-}
-
-/// A key in the token, and its public half in OpenSSH's form.
-pub(crate) fn import(files: &ServerFiles, token: &SoftHsm, words: &[&str]) -> String {
-    let pem = files.path("made.pem");
-    let path = pem.to_str().unwrap();
-    must(
-        "openssl",
-        &[&["genpkey", "-out", path], words].concat(),
-        &[],
-    );
-    token.util(&[
-        "--import",
-        path,
-        "--token",
-        "daypass-ca",
-        "--label",
-        "ca",
-        "--id",
-        "A1",
-    ]);
-    let der = files.path("made.der");
-    let words = [
-        "pkey",
-        "-in",
-        path,
-        "-pubout",
-        "-outform",
-        "DER",
-        "-out",
-        der.to_str().unwrap(),
-    ];
-    must("openssl", &words, &[]);
-    fs::remove_file(&pem).unwrap();
-    let der = fs::read(&der).unwrap();
-    let public = match der.len() {
-        // RFC 8410: the last 32 bytes are the key. ssh-keygen -D lists no such keys.
-        44 => {
-            let point = <[u8; 32]>::try_from(der.last_chunk::<32>().unwrap().as_slice()).unwrap();
-            PublicKey::from(Ed25519PublicKey(point))
-                .to_openssh()
-                .unwrap()
-        }
-        _ => {
-            let module = token.module.to_str().unwrap();
-            let variables = [("SOFTHSM2_CONF", token.configuration.as_path())];
-            let shown = must("ssh-keygen", &["-D", module], &variables);
-            shown.lines().next().unwrap().to_owned()
-        }
-    };
-    fs::write(files.path("ca_key.pub"), format!("{public}\n")).unwrap();
-    public
-}
-
 #[tokio::test(flavor = "multi_thread")]
 async fn a_ca_key_in_a_pkcs11_token_signs_what_sshd_takes() {
     let kinds: [(&[&str], &str); 3] = [
@@ -367,11 +228,11 @@ async fn a_ca_key_in_a_pkcs11_token_signs_what_sshd_takes() {
     ];
     for (words, algorithm) in kinds {
         let files = files().await;
-        let token = SoftHsm::new(&files);
-        let public = import(&files, &token, words);
+        let token = SoftHsm::new(files.folder());
+        let public = token.import(files.folder(), words);
         write_secret(&files.path("pin"), PIN);
         files.replace_ca_key(&token.lines("daypass-ca"));
-        let mut process = token.spawn(&files);
+        let mut process = files.spawn(&["env", &token.variable()]);
         story(&files, &mut process, &public, algorithm).await;
         process.stop().await;
         assert!(!files.log().contains(PIN), "the PIN is in the log");
@@ -409,12 +270,12 @@ fn make_guarded(files: &ServerFiles, token: &SoftHsm) {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_token_that_wants_the_pin_for_each_signature_gets_it() {
     let files = files().await;
-    let token = SoftHsm::new(&files);
+    let token = SoftHsm::new(files.folder());
     make_guarded(&files, &token);
     let public = fs::read_to_string(files.path("ca_key.pub")).unwrap();
     write_secret(&files.path("pin"), PIN);
     files.replace_ca_key(&token.lines("daypass-ca"));
-    let mut process = token.spawn(&files);
+    let mut process = files.spawn(&["env", &token.variable()]);
     story(&files, &mut process, public.trim(), "rsa-sha2-512").await;
     process.stop().await;
     assert!(!files.log().contains(PIN), "the PIN is in the log");
@@ -423,9 +284,9 @@ async fn a_token_that_wants_the_pin_for_each_signature_gets_it() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_wrong_pin_is_tried_once_and_other_faults_of_a_token_are_named() {
     let files = files().await;
-    let token = SoftHsm::new(&files);
+    let token = SoftHsm::new(files.folder());
     let words = ["-algorithm", "EC", "-pkeyopt", "ec_paramgen_curve:P-256"];
-    import(&files, &token, &words);
+    token.import(files.folder(), &words);
     let another = must("openssl", &["rand", "-hex", "8"], &[]);
     let cases = [
         (PIN, "another-token", "no token", ""),
@@ -452,7 +313,7 @@ async fn a_wrong_pin_is_tried_once_and_other_faults_of_a_token_are_named() {
             fs::copy(key.with_extension("pub"), files.path("ca_key.pub")).unwrap();
         }
         let _ = fs::remove_file(files.path("daemon.log"));
-        let mut process = token.spawn(&files);
+        let mut process = files.spawn(&["env", &token.variable()]);
         let api = files.expect_api(&mut process).await;
         until(async || files.log().contains(says)).await;
         let alice = user(&files, &api, "alice");

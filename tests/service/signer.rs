@@ -15,14 +15,16 @@ use std::{
 };
 
 use crate::{
-    ca_keys::{KINDS, SoftHsm, files, import, must, story, until, user},
+    ca_keys::{KINDS, files, story, until, user},
     support::{
         agent::Agent,
         api::{Api, ask},
+        command::must,
         handover::{hand_over_files, take_old_key_out},
         https,
         server::{Process, ServerFiles, signal},
         signer::{SignerFiles, verifier},
+        softhsm::{PIN, SoftHsm},
         ssh,
         user::TestUser,
     },
@@ -120,13 +122,13 @@ async fn a_signer_whose_key_is_in_an_agent_signs_what_sshd_takes() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_signer_whose_key_is_in_a_pkcs11_token_signs_what_sshd_takes() {
     let files = files().await;
-    let token = SoftHsm::new(&files);
+    let token = SoftHsm::new(files.folder());
     let lines = token.lines("daypass-ca");
     let signer = SignerFiles::prepare(files.folder(), &verifier(&files), &lines, &ceilings());
     let words = ["-algorithm", "EC", "-pkeyopt", "ec_paramgen_curve:P-256"];
-    let public = import(&files, &token, &words);
+    let public = token.import(files.folder(), &words);
     fs::rename(files.path("ca_key.pub"), signer.path("ca_key.pub")).unwrap();
-    crate::support::files::write_secret(&signer.path("pin"), crate::ca_keys::PIN);
+    crate::support::files::write_secret(&signer.path("pin"), PIN);
     files.replace_ca_key(BEHIND);
     signer.must(&["accept", "--new"]);
     let running = signer.spawn(&["env", &token.variable()]);
@@ -135,7 +137,7 @@ async fn a_signer_whose_key_is_in_a_pkcs11_token_signs_what_sshd_takes() {
     process.stop().await;
     running.stop().await;
     for log in [files.log(), signer.log()] {
-        assert!(!log.contains(crate::ca_keys::PIN), "the PIN is in the log");
+        assert!(!log.contains(PIN), "the PIN is in the log");
     }
 }
 
@@ -410,9 +412,9 @@ fn hanging_module(files: &ServerFiles, module: &Path, hang: &Path) -> String {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_crowd_at_a_token_that_hangs_is_refused_within_the_deadline() {
     let files = files().await;
-    let token = SoftHsm::new(&files);
-    import(&files, &token, &["-algorithm", "ED25519"]);
-    crate::support::files::write_secret(&files.path("pin"), crate::ca_keys::PIN);
+    let token = SoftHsm::new(files.folder());
+    token.import(files.folder(), &["-algorithm", "ED25519"]);
+    crate::support::files::write_secret(&files.path("pin"), PIN);
     let hang = files.path("hang");
     let module = hanging_module(&files, &token.module, &hang);
     let lines = token.lines("daypass-ca");

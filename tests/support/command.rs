@@ -71,6 +71,26 @@ impl Done {
     }
 }
 
+/// Runs a program to its end. Returns whether it succeeded, and all that it said.
+pub fn run(program: &str, words: &[&str], variables: &[(&str, &Path)]) -> (bool, String) {
+    let mut command = std::process::Command::new(program);
+    command
+        .args(words)
+        .envs(variables.iter().map(|(name, value)| (name, value)));
+    let output = command
+        .output()
+        .unwrap_or_else(|_| panic!("{program} is missing"));
+    let said = [output.stdout, output.stderr].concat();
+    (output.status.success(), String::from_utf8(said).unwrap())
+}
+
+/// What a program says that must succeed.
+pub fn must(program: &str, words: &[&str], variables: &[(&str, &Path)]) -> String {
+    let (is_good, said) = run(program, words, variables);
+    assert!(is_good, "{program} {words:?}: {said}");
+    said
+}
+
 /// A terminal: a state folder and the variables of one server, without the machine's own agent,
 /// display and home.
 #[derive(Clone, Debug)]

@@ -46,6 +46,7 @@ pub mod security_key;
 pub mod server;
 pub mod shell;
 pub mod signer;
+pub mod softhsm;
 pub mod ssh;
 pub mod user;
 

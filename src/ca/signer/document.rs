@@ -16,6 +16,9 @@ use crate::{
     ssh::{self, ca_keys, krl::Krl},
 };
 
+/// The most keys that a fault names.
+const NAMED: usize = 8;
+
 /// What a signer knows of the documents.
 pub(super) struct Known<'a> {
     /// The CA's keys.
@@ -40,7 +43,10 @@ pub(crate) enum Fault {
     #[error("its version {0} is beyond the ledger")]
     Version(u64),
     /// A key that is not in the signer's configuration.
-    #[error("it names a CA key that the signer's configuration does not: {0}")]
+    #[error(
+        "it names a CA key that the signer's configuration does not: {0}. Name its public half in `others` of signer.toml, \
+         and start the signer again"
+    )]
     Key(String),
     /// The list lacks the key that signs it.
     #[error("it lacks the key that signs")]
@@ -52,8 +58,12 @@ pub(crate) enum Fault {
     #[error("it is of another server: {0}")]
     Server(String),
     /// Other administrators than the signer's configuration names.
-    #[error("its administrators' keys are not those of the signer's configuration")]
-    Administrators,
+    #[error(
+        "its administrators' keys are not those of the signer's configuration: it names {}. Set `administrators` of \
+         signer.toml to what [admin] of the policy names, and start the signer again",
+        listed(.0)
+    )]
+    Administrators(BTreeSet<String>),
 }
 
 /// Checks a document.
@@ -114,7 +124,7 @@ fn recovery(content: &[u8], known: &Known<'_>) -> Result<(), Fault> {
         return Err(Fault::Server(document.server));
     }
     if document.administrators != *known.administrators {
-        return Err(Fault::Administrators);
+        return Err(Fault::Administrators(document.administrators));
     }
     if let Some(restored) = &document.restored {
         within(restored.size, known.size)?;
@@ -128,6 +138,16 @@ fn within(version: u64, size: u64) -> Result<(), Fault> {
     match version <= size {
         true => Ok(()),
         false => Err(Fault::Version(version)),
+    }
+}
+
+/// The first of these keys, for people.
+fn listed(keys: &BTreeSet<String>) -> String {
+    let named: Vec<&str> = keys.iter().take(NAMED).map(String::as_str).collect();
+    match (named.is_empty(), keys.len().saturating_sub(NAMED)) {
+        (true, _) => "none".to_owned(),
+        (false, 0) => named.join(", "),
+        (false, more) => format!("{} and {more} more", named.join(", ")),
     }
 }
 

@@ -9,9 +9,9 @@ use rustls::{
 
 use super::{ceilings, expect_pass, new_key};
 use crate::{
-    ca_keys::{files, run, story, until, user},
+    ca_keys::{files, story, until, user},
     support::{
-        command::DAYPASS,
+        command::{DAYPASS, run},
         files::{edit, write_secret},
         ports,
         server::ServerFiles,
