@@ -1,4 +1,4 @@
-//! Five deliberate bugs, each of which breaks an invariant of the CA. Never for production.
+//! Six deliberate bugs, each of which breaks an invariant of the CA. Never for production.
 //!
 //! `tests/chaos` must catch each of them: they show that its checker sees what it looks for. The
 //! file is compiled only with the feature `deliberate-bugs`, which no release build can have. One
@@ -39,4 +39,9 @@ pub(crate) fn drops_locks() -> bool {
 /// Whether a revoked pass is forgotten while hosts still accept it.
 pub(crate) fn prunes_live_revocations() -> bool {
     *CHOSEN == "prune-live-revocation"
+}
+
+/// Whether administrators' orders do not change the CA key that signs.
+pub(crate) fn keeps_the_first_key() -> bool {
+    *CHOSEN == "keep-the-first-key"
 }

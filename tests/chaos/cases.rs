@@ -2,6 +2,9 @@
 //! and the deliberate bugs.
 
 mod by_hand;
+mod ca_keys_by_hand;
+mod hosts_by_hand;
+mod on_behalf_by_hand;
 
 use std::{path::Path, process::ExitCode, time::Instant};
 
@@ -31,7 +34,17 @@ pub(crate) async fn run(words: &[String]) -> ExitCode {
     let is_wanted =
         |name: &str| words.is_empty() || words.iter().any(|word| name.contains(word.as_str()));
     let mut failed = Vec::new();
-    for (name, case) in by_hand::CASES.iter().filter(|(name, _)| is_wanted(name)) {
+    let by_hand = [
+        by_hand::CASES,
+        hosts_by_hand::CASES,
+        ca_keys_by_hand::CASES,
+        on_behalf_by_hand::CASES,
+    ];
+    for (name, case) in by_hand
+        .into_iter()
+        .flatten()
+        .filter(|(name, _)| is_wanted(name))
+    {
         if let Err(problem) = case() {
             println!("{name}: {problem}");
             failed.push(*name);

@@ -4,9 +4,14 @@
 //! are written anew here from the invariants, not shared with the code under test.
 
 mod bounds;
+mod ca_keys;
 mod denials;
 mod form;
+mod host_lists;
+mod hosts;
 mod laptop;
+mod on_behalf;
+mod once;
 mod orders;
 mod registered;
 mod requests;
@@ -20,17 +25,24 @@ use super::clients::LAPTOP;
 use super::history::{Asked, Evidence, Expected, HeldPass, Operation, Outcome, What};
 
 pub(crate) const RECORDED: &str = "1 no pass without a committed event";
+pub(crate) const CERTIFIED: &str = "1 no host certificate without a committed event";
 pub(crate) const UNIQUE: &str = "1 serials are unique and equal the ledger index";
 pub(crate) const WITHIN: &str = "2 a grant is within every restriction";
 pub(crate) const PROVEN: &str = "3 no pass for a key that was not proven";
+pub(crate) const JOINED: &str = "3 a code joins one host, which has names and keys of its own";
 pub(crate) const DENIED: &str = "4 a refused ask leaves exactly one event and no pass";
 pub(crate) const LOCKED: &str = "5 no pass after an acknowledged lock";
 pub(crate) const REVOKED: &str = "5 the published list revokes what was revoked";
+pub(crate) const REMOVED: &str =
+    "5 a removed host gets no certificate, and users refuse its old ones";
 pub(crate) const APPROVED: &str =
     "6 an approval is of one exact request, by another person, spent once";
 pub(crate) const LINTED: &str = "7 each pass is well-formed";
+pub(crate) const ACTIVE: &str = "7 one CA key is active, and signs each pass";
 pub(crate) const SAME: &str = "5 all daemons publish the same keys and the same list";
 pub(crate) const UNFORKED: &str = "8 one unforked ledger";
+pub(crate) const ONCE: &str =
+    "8 an acknowledged order is in the ledger once, another one at most once";
 pub(crate) const POLICY: &str = "9 an invalid policy leaves the running one";
 pub(crate) const CHOSEN: &str = "10 the client uses the pass that the command asked for";
 pub(crate) const BOUNDED: &str =
@@ -56,8 +68,12 @@ pub(crate) fn violations(evidence: &Evidence) -> Vec<String> {
     events(&ledger, &mut found);
     denials::check(&ledger, &mut found);
     orders::check(&ledger, &mut found);
+    once::check(&ledger, &mut found);
+    ca_keys::check(&ledger, &mut found);
+    hosts::check(&ledger, &mut found);
     requests::check(&ledger, &mut found);
     registered::check(&ledger, &mut found);
+    on_behalf::check(&ledger, &mut found);
     laptop::check(&ledger, &mut found);
     bounds::check(&ledger, &mut found);
     tree(&ledger, &mut found);
@@ -210,6 +226,12 @@ fn same(asked: &Asked, pass: &HeldPass, event: &Value, found: &mut Found) {
             format!("pass {serial} has other permissions than its event"),
         );
     }
+    if text(event, "key_id") != pass.key_id {
+        found.add(
+            RECORDED,
+            format!("pass {serial} has another key id than its event"),
+        );
+    }
     if event["valid_after"] != pass.valid_after || event["valid_before"] != pass.valid_before {
         found.add(
             CLOCK,
@@ -329,6 +351,7 @@ const ROLES: &[(&str, &[&str], &str, Option<u64>)] = &[
     ),
     ("prod", &["deploy"], "", Some(2700)),
     ("down", &["deploy"], "", Some(EMERGENCY)),
+    ("via", &["debug"], "", Some(1200)),
 ];
 
 /// Lifetime of an emergency's pass.
@@ -484,6 +507,9 @@ fn real_time(ledger: &Ledger<'_>, found: &mut Found) {
     for operation in &ledger.evidence.operations {
         match &operation.outcome {
             Outcome::Pass(pass) => known.push((operation, pass.serial)),
+            Outcome::Certified(all) => {
+                known.extend(all.iter().map(|it| (operation, it.serial)));
+            }
             Outcome::Filed(id) => known.push((operation, *id)),
             Outcome::Ordered {
                 index: Some(index), ..

@@ -1,11 +1,14 @@
 //! Clients with good and bad asks, as their own seeds choose. They record what they were told.
 
 mod asks;
+mod edge;
+mod hosts;
 mod laptop;
 mod orders;
 mod parsed;
 mod reads;
 mod registered;
+mod rotation;
 mod stranger;
 
 use std::{
@@ -29,6 +32,7 @@ use super::{
     world::Daemon,
 };
 
+pub(crate) use hosts::Rack;
 pub(crate) use laptop::{Laptop, NAME as LAPTOP};
 
 /// A client gives up on an answer after this time. The outcome is then unknown.
@@ -208,7 +212,7 @@ impl Outcome {
 }
 
 fn asked(user: &TestUser, ask: &Ask, expected: Expected) -> Asked {
-    let roles = ["shell", "own", "logs", "prod", "down"];
+    let roles = ["shell", "own", "logs", "prod", "down", "via"];
     Asked {
         tag: ask.reason.clone(),
         subject: user.name.clone(),
@@ -217,6 +221,7 @@ fn asked(user: &TestUser, ask: &Ask, expected: Expected) -> Asked {
         ttl_seconds: ask.ttl_seconds,
         request: (ask.request != 0).then_some(ask.request),
         emergency: ask.emergency,
+        by: None,
         expected,
     }
 }

@@ -18,6 +18,7 @@ const BUGS: &[(&str, u64, &str)] = &[
     ("skip-second-principal", 3, checker::WITHIN),
     ("drop-lock-check", 3, checker::LOCKED),
     ("prune-live-revocation", 3, checker::REVOKED),
+    ("keep-the-first-key", 3, checker::ACTIVE),
 ];
 
 /// The seeds of all of them, and by how much each lasts longer: on a busy machine a fault may miss

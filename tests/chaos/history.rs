@@ -30,7 +30,46 @@ pub(crate) enum What {
     Unlock(Target),
     Revoke(Target),
     Typed(Typed),
+    Host(HostCall),
+    CaKey(CaKeyCall),
     Read(&'static str),
+}
+
+/// A call of a host, or of an administrator about one.
+#[derive(Clone, Debug)]
+#[allow(dead_code, reason = "some fields are only printed with a failed run")]
+pub(crate) struct HostCall {
+    pub(crate) verb: HostVerb,
+    pub(crate) name: String,
+    /// The reason of an order, which no other order has. Empty for a call of a host.
+    pub(crate) tag: String,
+    /// Hex SHA-256 of the join code; empty without one.
+    pub(crate) code: String,
+    /// Fingerprints of the host keys that the call shows.
+    pub(crate) keys: BTreeSet<String>,
+    /// Fingerprints of the CA keys that a report names.
+    pub(crate) trusted: BTreeSet<String>,
+    pub(crate) expected: Expected,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum HostVerb {
+    Add,
+    Remove,
+    Join,
+    Sync,
+}
+
+/// An order about a key of the CA. Its reason is its tag, which no other order has.
+#[derive(Clone, Debug)]
+pub(crate) struct CaKeyCall {
+    pub(crate) tag: String,
+    /// As the event says it.
+    pub(crate) step: &'static str,
+    /// Fingerprint of the key.
+    pub(crate) key: String,
+    /// Whether neither hosts nor passes are waited for.
+    pub(crate) anyway: bool,
 }
 
 /// An ask. Its reason is its tag, which no other ask has; a request and its redemptions share one.
@@ -44,7 +83,18 @@ pub(crate) struct Asked {
     pub(crate) ttl_seconds: u64,
     pub(crate) request: Option<u64>,
     pub(crate) emergency: bool,
+    /// The bastion that asks on behalf of the subject, who consents.
+    pub(crate) by: Option<Behalf>,
     pub(crate) expected: Expected,
+}
+
+/// A bastion, and the key of the user's consent.
+#[derive(Clone, Debug)]
+pub(crate) struct Behalf {
+    /// Its subject.
+    pub(crate) by: String,
+    /// Fingerprint of the key that signs the consent.
+    pub(crate) key: String,
 }
 
 /// A `daypass ssh` command, as it was typed. Its reason is its tag.
@@ -93,6 +143,10 @@ pub(crate) enum Outcome {
         serials: Vec<u64>,
     },
     Revocations(Revocations),
+    /// Host certificates; none if those of the host are not due.
+    Certified(Vec<HeldPass>),
+    /// The list of revoked host certificates.
+    HostRevocations(Revocations),
     Checkpoint(Checkpoint),
     /// Index and leaf hash of events that an auditor read.
     Leaves(Vec<(u64, [u8; 32])>),
@@ -102,14 +156,17 @@ pub(crate) enum Outcome {
     Unknown(String),
 }
 
-/// A pass that a client holds, as ssh-key and ssh-keygen read it.
+/// A pass that a client holds, or a certificate of a host, as ssh-key and ssh-keygen read it.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct HeldPass {
     pub(crate) serial: u64,
     /// Fingerprint of the subject key.
     pub(crate) key: String,
+    pub(crate) key_id: String,
     pub(crate) principals: BTreeSet<String>,
     pub(crate) command: Option<String>,
+    /// The addresses that it works from, if it says so.
+    pub(crate) sources: Option<String>,
     pub(crate) extensions: BTreeSet<String>,
     pub(crate) valid_after: u64,
     pub(crate) valid_before: u64,
@@ -197,6 +254,10 @@ pub(crate) struct Evidence {
     pub(crate) refused_by_keygen: Option<BTreeSet<u64>>,
     /// The last list of each daemon.
     pub(crate) last_lists: Vec<Revocations>,
+    /// The last list of revoked host certificates of each daemon.
+    pub(crate) last_host_lists: Vec<Revocations>,
+    /// Fingerprint of the CA key that signs before the first order.
+    pub(crate) first_ca: String,
     /// Hashes of the policies that were written and are valid, with the lifetime of role `shell`.
     pub(crate) policies: Vec<(String, u64)>,
     /// Complaints of `ledger verify`.

@@ -30,6 +30,7 @@ mod cluster;
 mod deliberate_bugs;
 mod faults;
 mod history;
+mod keys;
 mod plan;
 mod policies;
 #[path = "../postgres/proxy.rs"]

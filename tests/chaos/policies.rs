@@ -79,6 +79,12 @@ ttl = "45m"
 approval = {{ count = 1, by = '"sre-lead" in claims.groups', within = "30m" }}
 emergency = {{ allow = '"sre" in claims.groups', ttl = "15m", review = '"security" in claims.groups' }}
 [[role]]
+name = "via"
+allow = '"sre" in claims.groups'
+principals = ["debug"]
+ttl = "20m"
+on_behalf = {{ by = '"bastions" in claims.groups' }}
+[[role]]
 name = "down"
 allow = '"oncall" in claims.groups'
 principals = ["deploy"]

@@ -18,9 +18,10 @@ use parking_lot::Mutex;
 
 use super::{
     checker,
-    clients::{Client, Laptop, Shared},
+    clients::{Client, Laptop, Rack, Shared},
     faults::{self, Injected},
-    history::{Evidence, Listed, Operation, Outcome, Published, What},
+    history::{Evidence, Listed, Operation, Outcome, Published, Revocations, What},
+    keys,
     plan::Plan,
     policies,
     support::{
@@ -31,6 +32,9 @@ use super::{
     },
     world::{Daemon, World},
 };
+
+/// Racks of hosts, which share the names of hosts.
+const RACKS: usize = 2;
 
 /// The longest wait for the answer of a server that should be well.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -58,6 +62,16 @@ pub(crate) async fn run(plan: &Plan, seconds: u64, program: &Path, bug: &str) ->
         .map(|number| tokio::spawn(Client::new(number, &shared, plan.client(number)).run()))
         .collect();
     let laptop = tokio::spawn(Laptop::new(&shared, plan.client(usize::MAX)).run());
+    let others = (plan.clients + 1..).take(2 + RACKS).enumerate();
+    let others = others.map(|(at, number)| {
+        let client = Client::new(number, &shared, plan.client(number));
+        match at {
+            0 => tokio::spawn(client.run_rotation()),
+            1 => tokio::spawn(client.run_edge()),
+            _ => tokio::spawn(Rack::new(client).run()),
+        }
+    });
+    let others: Vec<_> = others.collect();
     let until = Instant::now() + Duration::from_secs(seconds);
     let injected = faults::inject(&world, plan, &shared, until).await;
     shared.is_over.store(true, Ordering::SeqCst);
@@ -66,7 +80,7 @@ pub(crate) async fn run(plan: &Plan, seconds: u64, program: &Path, bug: &str) ->
         faults: injected.violations.clone(),
         ..Evidence::default()
     };
-    for client in clients.into_iter().chain([laptop]) {
+    for client in clients.into_iter().chain([laptop]).chain(others) {
         if let Err(error) = client.await {
             evidence.faults.push(format!("a client failed: {error}"));
         }
@@ -129,6 +143,7 @@ async fn gather(
     for daemon in &world.daemons {
         last.checkpoint().await;
         last.revocations_of(daemon.number).await;
+        last.host_revocations_of(daemon.number).await;
     }
     for daemon in &world.daemons {
         exports.push(export(daemon).await?);
@@ -136,7 +151,9 @@ async fn gather(
     let longest = exports.iter().max_by_key(|export| export.len()).unwrap();
     read(longest, evidence);
     evidence.operations = std::mem::take(&mut shared.log.lock());
-    lists(evidence, world.daemons.len());
+    let keys = keys::public(world.daemons[0].files.folder());
+    evidence.first_ca = keys[0].0.clone();
+    lists(evidence, &keys, world.daemons.len());
     signatures(&world.daemons[0], evidence).await;
     evidence.published = published(world).await;
     for (daemon, export) in world.daemons.iter().zip(&exports) {
@@ -252,44 +269,46 @@ async fn verify(daemon: &Daemon, export: &[u8]) -> Result<(), String> {
 }
 
 /// Reads the serials of every list that was fetched.
-fn lists(evidence: &mut Evidence, daemons: usize) {
-    let issued = |event: &serde_json::Value| event["type"] == "issued";
-    let serials: Vec<u64> = evidence
-        .events
-        .iter()
-        .filter(|event| issued(event))
-        .filter_map(|event| event["index"].as_u64())
-        .collect();
-    let blob = evidence.passes().find_map(|(_, pass)| {
-        let certificate = ssh_key::Certificate::from_openssh(&pass.text).unwrap();
-        ssh_key::PublicKey::from(certificate.signature_key().clone())
-            .to_bytes()
-            .ok()
-    });
-    let blob = blob.unwrap_or_default();
-    let mut known: BTreeMap<u64, BTreeSet<u64>> = BTreeMap::new();
+fn lists(evidence: &mut Evidence, keys: &[(String, Vec<u8>)], daemons: usize) {
+    let blob = |event: &serde_json::Value| {
+        let known = keys.iter().find(|(key, _)| event["ca"] == key.as_str());
+        known.map(|(_, blob)| blob.clone()).unwrap_or_default()
+    };
+    let of_type = |kind: &str| -> Vec<(u64, Vec<u8>)> {
+        let events = evidence.events.iter().filter(|it| it["type"] == kind);
+        let serials = events.filter_map(|it| Some((it["index"].as_u64()?, blob(it))));
+        serials.collect()
+    };
+    let (issued, certified) = (of_type("issued"), of_type("host_certified"));
+    let read = |list: &Revocations, serials: &[(u64, Vec<u8>)]| {
+        let krl = daypass::ssh::krl::Krl::parse(&list.bytes).unwrap();
+        let listed = serials.iter().filter(|(it, ca)| krl.revokes(ca, *it));
+        listed.map(|(serial, _)| *serial).collect::<BTreeSet<u64>>()
+    };
+    let mut known: BTreeMap<(bool, Vec<u8>), BTreeSet<u64>> = BTreeMap::new();
     for operation in &mut evidence.operations {
-        if let Outcome::Revocations(list) = &mut operation.outcome {
-            let read = || {
-                let krl = daypass::ssh::krl::Krl::parse(&list.bytes).unwrap();
-                serials
-                    .iter()
-                    .copied()
-                    .filter(|serial| krl.revokes(&blob, *serial))
-                    .collect()
-            };
-            list.serials = known.entry(list.version).or_insert_with(read).clone();
-        }
+        let (list, serials, of_hosts) = match &mut operation.outcome {
+            Outcome::Revocations(list) => (list, &issued, false),
+            Outcome::HostRevocations(list) => (list, &certified, true),
+            _ => continue,
+        };
+        let listed = known.entry((of_hosts, list.bytes.clone()));
+        list.serials = listed.or_insert_with(|| read(list, serials)).clone();
     }
     for daemon in 0..daemons {
-        let of = |operation: &&Operation| {
-            operation.daemon == daemon && matches!(operation.outcome, Outcome::Revocations(_))
-        };
-        if let Some(Outcome::Revocations(list)) =
-            evidence.operations.iter().rfind(of).map(|it| &it.outcome)
-        {
-            evidence.last_lists.push(list.clone());
-        }
+        let of_it = |it: &&Operation| it.daemon == daemon;
+        let mut operations = evidence.operations.iter().rev().filter(of_it);
+        let last = operations.find_map(|it| match &it.outcome {
+            Outcome::Revocations(list) => Some(list.clone()),
+            _ => None,
+        });
+        evidence.last_lists.extend(last);
+        let mut operations = evidence.operations.iter().rev().filter(of_it);
+        let last = operations.find_map(|it| match &it.outcome {
+            Outcome::HostRevocations(list) => Some(list.clone()),
+            _ => None,
+        });
+        evidence.last_host_lists.extend(last);
     }
 }
 
@@ -399,6 +418,20 @@ fn summary(plan: &Plan, evidence: &Evidence, injected: &Injected) -> String {
         evidence.events.len(),
         injected.slowest.as_secs_f64(),
     );
+    let kinds = [
+        "host_joined",
+        "host_certified",
+        "host_removed",
+        "ca_key_ordered",
+    ];
+    let events = |kind: &str| {
+        evidence
+            .events
+            .iter()
+            .filter(|it| it["type"] == kind)
+            .count()
+    };
+    text += &format!("  {:?}\n", kinds.map(|kind| (kind, events(kind))));
     for (kind, count) in &injected.counts {
         text += &format!("  {count:4} x {kind}\n");
     }

@@ -28,6 +28,7 @@ use tokio::{
 use super::{
     cluster::Cluster,
     history::Cost,
+    keys,
     plan::{Engine, Plan},
     policies,
     proxy::Proxy,
@@ -115,7 +116,8 @@ impl World {
         if is_disk {
             mount(&folder.path().join("state"));
         }
-        let more = format!("{}{store}", policies::AWAY_ISSUER);
+        let keys = keys::prepare(folder.path());
+        let more = format!("{}{keys}{store}", policies::AWAY_ISSUER);
         let first = ServerFiles::prepare(folder, &policies::first(), UNLIMITED, &more).await;
         if plan.is_aged {
             age(&first, addresses.first()).await;
@@ -123,6 +125,7 @@ impl World {
         let mut all = Vec::new();
         if engine == Engine::Postgres {
             let second = first.replica();
+            keys::copy(first.folder(), second.folder());
             files::write_secret(&second.path("postgres"), &addresses[1]);
             all.push(second);
         }

@@ -18,7 +18,7 @@ use crate::{
     policies::{REGISTERED, registered_key},
 };
 
-type Case = fn() -> Result<(), String>;
+pub(super) type Case = fn() -> Result<(), String>;
 
 pub(crate) const CASES: &[(&str, Case)] = &[
     ("a_clean_history_has_no_violation", || expect("", |_| {})),
@@ -376,7 +376,7 @@ pub(crate) const CASES: &[(&str, Case)] = &[
 ];
 
 /// Changes the clean history and demands a violation of this invariant; none if it is empty.
-fn expect(invariant: &str, change: impl FnOnce(&mut Evidence)) -> Result<(), String> {
+pub(super) fn expect(invariant: &str, change: impl FnOnce(&mut Evidence)) -> Result<(), String> {
     let mut evidence = clean();
     change(&mut evidence);
     let found = violations(&evidence);
@@ -394,11 +394,12 @@ fn expect(invariant: &str, change: impl FnOnce(&mut Evidence)) -> Result<(), Str
 }
 
 /// 2026-11-22T15:32:51Z
-const T: u64 = 1_795_361_571;
+pub(super) const T: u64 = 1_795_361_571;
 
 /// A day at a small CA: a pass, an approved request, a denial, a lock and its end, a revocation.
 fn clean() -> Evidence {
     let mut evidence = Evidence {
+        first_ca: "SHA256:ca".to_owned(),
         policies: vec![("p".to_owned(), 3600)],
         ..Evidence::default()
     };
@@ -477,7 +478,7 @@ fn clean() -> Evidence {
 }
 
 impl Evidence {
-    fn append(&mut self, mut event: Value) {
+    pub(super) fn append(&mut self, mut event: Value) {
         event["index"] = json!(self.events.len());
         event["at"] = json!("2026-11-22T15:32:51Z");
         self.leaves.push(leaf_hash(event.to_string().as_bytes()));
@@ -485,7 +486,7 @@ impl Evidence {
     }
 }
 
-fn asks(tag: &str, subject: &str, role: &'static str, key: &str) -> Asked {
+pub(super) fn asks(tag: &str, subject: &str, role: &'static str, key: &str) -> Asked {
     Asked {
         tag: tag.to_owned(),
         subject: subject.to_owned(),
@@ -494,12 +495,13 @@ fn asks(tag: &str, subject: &str, role: &'static str, key: &str) -> Asked {
         ttl_seconds: 0,
         request: None,
         emergency: false,
+        by: None,
         expected: Expected::Anything,
     }
 }
 
 /// A command of the laptop's, with its pass, which `change` changes.
-fn typed(evidence: &mut Evidence, change: fn(&mut HeldPass)) {
+pub(super) fn typed(evidence: &mut Evidence, change: fn(&mut HeldPass)) {
     let (serial, unit) = (evidence.events.len() as u64, "nginx.service");
     evidence.append(json!({
         "type": "issued", "who": {"issuer": "i", "subject": LAPTOP, "label": "l"}, "key": "SHA256:l", "ca": "SHA256:ca",
@@ -573,12 +575,20 @@ fn emergency(evidence: &mut Evidence, challenge: &str, signers: &[usize]) {
         .push(operation(60 + serial, What::Ask(asked), outcome));
 }
 
-fn held(serial: u64, key: &str, principal: &str, signed: &str, valid_before: u64) -> HeldPass {
+pub(super) fn held(
+    serial: u64,
+    key: &str,
+    principal: &str,
+    signed: &str,
+    valid_before: u64,
+) -> HeldPass {
     HeldPass {
         serial,
         key: key.to_owned(),
+        key_id: String::new(),
         principals: [principal.to_owned()].into(),
         command: None,
+        sources: None,
         extensions: BTreeSet::new(),
         valid_after: T - 60,
         valid_before,
@@ -591,14 +601,18 @@ fn held(serial: u64, key: &str, principal: &str, signed: &str, valid_before: u64
 }
 
 /// The pass as ssh-keygen prints it.
-fn listed(pass: &HeldPass) -> Listed {
+pub(super) fn listed(pass: &HeldPass) -> Listed {
     Listed {
         kind: "ssh-ed25519-cert-v01@openssh.com user certificate".to_owned(),
         key: format!("ED25519-CERT {}", pass.key),
         ca: format!("ED25519 {} (using ssh-ed25519)", pass.ca),
         serial: pass.serial,
         principals: pass.principals.clone(),
-        options: BTreeSet::new(),
+        options: pass
+            .sources
+            .iter()
+            .map(|it| format!("source-address {it}"))
+            .collect(),
         extensions: BTreeSet::new(),
     }
 }
@@ -622,7 +636,7 @@ fn head(evidence: &Evidence) -> Checkpoint {
 }
 
 /// An operation that began at this second and took half of it.
-fn operation(at: u64, what: What, outcome: Outcome) -> Operation {
+pub(super) fn operation(at: u64, what: What, outcome: Outcome) -> Operation {
     let begun = Duration::from_secs(at);
     let ended = begun + Duration::from_millis(500);
     Operation {

@@ -1,6 +1,6 @@
 //! Invariant 4: one event for each refusal of a proven identity, and at most one decision an ask.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::{DENIED, Found, Ledger, subject, tag};
 use crate::{
@@ -58,6 +58,17 @@ pub(super) fn check(ledger: &Ledger<'_>, found: &mut Found) {
             _ => {}
         }
     }
+    // An order's reason is in its denial.
+    let orders = ledger
+        .evidence
+        .operations
+        .iter()
+        .filter_map(|it| match &it.what {
+            What::CaKey(call) => Some(call.tag.as_str()),
+            What::Host(call) => Some(call.tag.as_str()),
+            _ => None,
+        });
+    let orders: BTreeSet<&str> = orders.collect();
     let (mut of_one, mut of_all) = (BTreeMap::<&str, usize>::new(), 0);
     for event in &ledger.evidence.events {
         if subject(event) == LAPTOP {
@@ -74,7 +85,7 @@ pub(super) fn check(ledger: &Ledger<'_>, found: &mut Found) {
             *of_one.entry(subject(event)).or_default() += 1;
             of_all += 1;
             // Decisions and orders have no ask of their own.
-            if !tag(event).is_empty() {
+            if !tag(event).is_empty() && !orders.contains(tag(event)) {
                 groups
                     .entry(key)
                     .or_default()

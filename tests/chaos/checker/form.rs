@@ -38,6 +38,8 @@ pub(super) fn check(ledger: &Ledger<'_>, found: &mut Found) {
 fn difference(pass: &HeldPass, listed: &Listed) -> Option<&'static str> {
     let options = pass.command.iter();
     let options = options.map(|command| format!("force-command {command}"));
+    let sources = pass.sources.iter();
+    let options = options.chain(sources.map(|it| format!("source-address {it}")));
     [
         ("serial", listed.serial == pass.serial),
         ("kind", listed.kind.ends_with(" user certificate")),

@@ -36,7 +36,8 @@ fn offered(ledger: &Ledger<'_>, typed: &Typed, pass: &HeldPass, found: &mut Foun
         return wrong("the ledger has no such pass");
     };
     let ask = &event["ask"];
-    if text(event, "to_be_signed") != pass.signed || !pass.is_signed_by_ca {
+    let is_signed = pass.is_signed_by_ca && text(event, "ca") == pass.ca;
+    if text(event, "to_be_signed") != pass.signed || !is_signed {
         wrong("it is not the pass of that event");
     }
     if text(event, "key") != pass.key {

@@ -54,7 +54,12 @@ fn acknowledged(ledger: &Ledger<'_>, found: &mut Found) {
             What::Lock(_) => "locked",
             What::Unlock(_) => "unlocked",
             What::Revoke(_) => "revoked",
-            What::Ask(_) | What::Decide { .. } | What::Typed(_) | What::Read(_) => continue,
+            What::Ask(_)
+            | What::Decide { .. }
+            | What::Typed(_)
+            | What::Host(_)
+            | What::CaKey(_)
+            | What::Read(_) => continue,
         };
         if let Outcome::Ordered {
             index: Some(index),
@@ -97,7 +102,8 @@ fn lists(ledger: &Ledger<'_>, found: &mut Found) {
         expect_only(list, &revoked, found);
         let orders = operations
             .iter()
-            .filter(|order| order.ended < operation.begun);
+            .filter(|order| order.ended < operation.begun)
+            .filter(|order| !matches!(order.what, What::Host(_)));
         for order in orders {
             if let Outcome::Ordered { serials, .. } = &order.outcome {
                 expect_all(ledger, list, serials.iter(), found);
@@ -108,23 +114,7 @@ fn lists(ledger: &Ledger<'_>, found: &mut Found) {
         expect_only(list, &revoked, found);
         expect_all(ledger, list, revoked.iter(), found);
     }
-    for (operation, list) in &fetched {
-        let earlier = fetched
-            .iter()
-            .filter(|(other, _)| other.ended < operation.begun);
-        if let Some((_, newer)) = earlier
-            .into_iter()
-            .find(|(_, other)| other.version > list.version)
-        {
-            found.add(
-                REVOKED,
-                format!(
-                    "daemon {} published version {} after version {}",
-                    operation.daemon, list.version, newer.version
-                ),
-            );
-        }
-    }
+    expect_newer(&fetched, found);
     if let Some(refused) = &ledger.evidence.refused_by_keygen {
         for (_, pass) in ledger.evidence.passes() {
             if refused.contains(&pass.serial) != revoked.contains(&pass.serial)
@@ -142,7 +132,28 @@ fn lists(ledger: &Ledger<'_>, found: &mut Found) {
     }
 }
 
-fn expect_only(list: &Revocations, revoked: &BTreeSet<u64>, found: &mut Found) {
+/// The version never falls.
+pub(super) fn expect_newer(fetched: &[(&Operation, &Revocations)], found: &mut Found) {
+    for (operation, list) in fetched {
+        let earlier = fetched
+            .iter()
+            .filter(|(other, _)| other.ended < operation.begun);
+        if let Some((_, newer)) = earlier
+            .into_iter()
+            .find(|(_, other)| other.version > list.version)
+        {
+            found.add(
+                REVOKED,
+                format!(
+                    "daemon {} published version {} after version {}",
+                    operation.daemon, list.version, newer.version
+                ),
+            );
+        }
+    }
+}
+
+pub(super) fn expect_only(list: &Revocations, revoked: &BTreeSet<u64>, found: &mut Found) {
     let known = list.serials.intersection(revoked).count();
     if list.entries > known {
         found.add(
@@ -155,7 +166,7 @@ fn expect_only(list: &Revocations, revoked: &BTreeSet<u64>, found: &mut Found) {
     }
 }
 
-fn expect_all<'a>(
+pub(super) fn expect_all<'a>(
     ledger: &Ledger<'_>,
     list: &Revocations,
     serials: impl Iterator<Item = &'a u64>,
@@ -165,7 +176,7 @@ fn expect_all<'a>(
         if !list.serials.contains(serial) && is_live(ledger, *serial) {
             found.add(
                 REVOKED,
-                format!("list {} lacks the live pass {serial}", list.version),
+                format!("list {} lacks {serial}, which is live", list.version),
             );
         }
     }

@@ -174,9 +174,13 @@ fn known(ledger: &Ledger<'_>, found: &mut Found) {
         let id = match &operation.what {
             What::Ask(asked) => asked.request,
             What::Decide { request, .. } => Some(*request),
-            What::Lock(_) | What::Unlock(_) | What::Revoke(_) | What::Typed(_) | What::Read(_) => {
-                None
-            }
+            What::Lock(_)
+            | What::Unlock(_)
+            | What::Revoke(_)
+            | What::Typed(_)
+            | What::Host(_)
+            | What::CaKey(_)
+            | What::Read(_) => None,
         };
         let is_denied = matches!(&operation.outcome, Outcome::Refused(reason) if reason.starts_with("NO_SUCH_"));
         if let Some(ended) = id.and_then(|id| filed.get(&id))

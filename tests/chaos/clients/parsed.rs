@@ -28,7 +28,17 @@ pub(super) fn offered(text: &str) -> HeldPass {
     }
 }
 
+/// The answer to a host.
+pub(super) fn certified(certificates: &[String]) -> Outcome {
+    let held = certificates.iter().map(|text| held(text, true));
+    Outcome::Certified(held.collect())
+}
+
 fn pass(text: &str) -> HeldPass {
+    held(text, false)
+}
+
+fn held(text: &str, is_host: bool) -> HeldPass {
     let certificate = Certificate::from_openssh(text).unwrap();
     let bytes = certificate.to_bytes().unwrap();
     let signature = 4 + certificate.signature().encoded_len().unwrap();
@@ -40,8 +50,13 @@ fn pass(text: &str) -> HeldPass {
             .public_key()
             .fingerprint(HashAlg::Sha256)
             .to_string(),
+        key_id: certificate.key_id().to_owned(),
         principals: certificate.valid_principals().iter().cloned().collect(),
         command: certificate.critical_options().get("force-command").cloned(),
+        sources: certificate
+            .critical_options()
+            .get("source-address")
+            .cloned(),
         extensions: names
             .map(|name| name.trim_start_matches("permit-").to_owned())
             .collect(),
@@ -52,13 +67,16 @@ fn pass(text: &str) -> HeldPass {
         is_signed_by_ca: certificate
             .validate_at(certificate.valid_after(), [&ca])
             .is_ok(),
-        flaws: flaws(&certificate, &bytes, text),
+        flaws: flaws(&certificate, &bytes, text, is_host),
         text: text.to_owned(),
     }
 }
 
 /// Bytes of the largest pass: a few principals, a command and a signature.
 const LARGEST: usize = 8 * 1024;
+
+/// The critical options that passes of a run may have.
+const OPTIONS: [&str; 2] = ["force-command", "source-address"];
 
 /// The extensions that OpenSSH knows.
 const EXTENSIONS: [&str; 6] = [
@@ -71,7 +89,7 @@ const EXTENSIONS: [&str; 6] = [
 ];
 
 /// A lint of its own, from PROTOCOL.certkeys.
-fn flaws(certificate: &Certificate, bytes: &[u8], text: &str) -> Vec<String> {
+fn flaws(certificate: &Certificate, bytes: &[u8], text: &str, is_host: bool) -> Vec<String> {
     use base64::{Engine, engine::general_purpose::STANDARD};
     let sent = text
         .split(' ')
@@ -81,10 +99,12 @@ fn flaws(certificate: &Certificate, bytes: &[u8], text: &str) -> Vec<String> {
     let principals = certificate.valid_principals();
     let distinct: std::collections::BTreeSet<_> = principals.iter().collect();
     let id = certificate.key_id();
+    let has_options =
+        !certificate.critical_options().is_empty() || !certificate.extensions().is_empty();
     let checks = [
         (
-            "it is no certificate of a user",
-            certificate.cert_type().is_user(),
+            "it is of the wrong kind, or a host's with options",
+            certificate.cert_type().is_host() == is_host && !(is_host && has_options),
         ),
         (
             "its encoding is not canonical",
@@ -112,7 +132,7 @@ fn flaws(certificate: &Certificate, bytes: &[u8], text: &str) -> Vec<String> {
             certificate
                 .critical_options()
                 .iter()
-                .all(|(name, value)| name == "force-command" && !value.is_empty()),
+                .all(|(name, value)| OPTIONS.contains(&&**name) && !value.is_empty()),
         ),
         (
             "it has an unknown extension, or one with a value",

@@ -54,6 +54,7 @@ impl Client {
             ttl_seconds: 0,
             request: None,
             emergency: true,
+            by: None,
             expected,
         };
         let Some(challenge) = challenge(&self.shared.daemons[daemon].api).await else {

@@ -75,6 +75,7 @@ impl Client {
             ttl_seconds: ask.ttl_seconds,
             request: None,
             emergency: false,
+            by: None,
             expected: Expected::Unproven,
         };
         let request = IssueRequest {
