@@ -49,6 +49,7 @@ pub(crate) mod status;
 pub(crate) mod systemd;
 mod table;
 pub(crate) mod target;
+mod values;
 mod waiting;
 pub(crate) mod whoami;
 

@@ -18,6 +18,12 @@ pub enum Problem {
     /// It cannot be opened or read.
     #[error(transparent)]
     Io(#[from] io::Error),
+    /// It holds a secret of another account.
+    #[error("permission denied: give it to the account that runs this, `chown ACCOUNT: {}`", path.display())]
+    Denied {
+        /// The file.
+        path: PathBuf,
+    },
     /// It holds a secret, and another user can read it.
     #[error("others can read it (mode {mode:03o}): run `chmod {wanted} {}`", path.display())]
     Readable {
@@ -56,7 +62,12 @@ pub enum Problem {
 /// Returns [`Problem::Readable`], or [`Problem::Writable`] for its folder.
 pub(crate) fn open_secret(path: &Path) -> Result<File, Problem> {
     expect_safe_parent(path)?;
-    let file = File::open(path)?;
+    let file = File::open(path).map_err(|error| match error.kind() {
+        io::ErrorKind::PermissionDenied => Problem::Denied {
+            path: path.to_owned(),
+        },
+        _ => error.into(),
+    })?;
     expect_secret(path, &file.metadata()?, &Process::current())?;
     Ok(file)
 }

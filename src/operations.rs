@@ -50,6 +50,7 @@ pub(crate) mod webhooks;
 
 pub use authority::Authority;
 pub use error::Error;
+pub(crate) use keyring::contradictions;
 
 #[cfg(test)]
 mod tests;

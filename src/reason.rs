@@ -259,3 +259,8 @@ pub(crate) const LEDGER_FORK: &str = "LEDGER_FORK";
 pub(crate) const UNTRUSTED_ANSWER: &str = "UNTRUSTED_ANSWER";
 /// The command needs a confirmation and cannot ask for it.
 pub(crate) const CONFIRMATION_NEEDED: &str = "CONFIRMATION_NEEDED";
+
+// Words beside a code.
+
+/// How they begin if they are about the user who consented to a pass, and not about the caller.
+pub(crate) const OF_USER: &str = "of the user on whose behalf you ask: ";

@@ -60,7 +60,7 @@ use crate::{
 pub(crate) use backup::{Copied, back_up, mark_by_hand, mark_shared_by_hand, restore};
 use database::{Connection, Readers};
 pub use error::Error;
-pub(crate) use examine::examine;
+pub(crate) use examine::{examine, ordered_keys};
 use job::Job;
 use lock::Lock;
 pub(crate) use moving::{Move, expect_here};

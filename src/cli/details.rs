@@ -2,7 +2,10 @@
 
 use std::{collections::BTreeMap, path::PathBuf};
 
-use super::{Failure, Global, failure::Code, outage::KEY_VARIABLE, waiting::AS_LONG_AS_IT_LIVES};
+use super::{
+    Failure, Global, failure::Code, outage::KEY_VARIABLE, values::duration,
+    waiting::AS_LONG_AS_IT_LIVES,
+};
 use crate::client::{choose::PassRequest, emergency::Signer};
 
 /// The options that a role may demand.
@@ -15,7 +18,7 @@ pub(crate) struct Details {
     #[arg(long)]
     pub reason: Option<String>,
     /// A shorter lifetime than the role's own, such as 10m.
-    #[arg(long, value_name = "DURATION", value_parser = humantime::parse_duration)]
+    #[arg(long, value_name = "DURATION", value_parser = duration)]
     pub ttl: Option<std::time::Duration>,
     /// Redeem this approved request; all other options come from it.
     #[arg(long, value_name = "ID", value_parser = clap::value_parser!(u64).range(1..), help_heading = "Approvals and emergencies")]
@@ -26,7 +29,7 @@ pub(crate) struct Details {
         value_name = "DURATION",
         num_args = 0..=1,
         default_missing_value = AS_LONG_AS_IT_LIVES,
-        value_parser = humantime::parse_duration,
+        value_parser = duration,
         help_heading = "Approvals and emergencies"
     )]
     pub wait: Option<std::time::Duration>,

@@ -6,6 +6,8 @@ mod remove;
 mod setup;
 mod sync;
 
+use std::io;
+
 use super::{Failure, Global, failure::Code};
 use crate::{daemon::chain, host::Error};
 
@@ -50,6 +52,19 @@ impl From<Error> for Failure {
             | Error::Sshd(_)
             | Error::File { .. } => Code::Failure,
         };
-        Self::new(code, chain(&error)).because(error.reason())
+        let mut message = chain(&error);
+        if wants_root(&error) && !rustix::process::geteuid().is_root() {
+            message = format!("{}; run it as root", message.trim_end_matches('.'));
+        }
+        Self::new(code, message).because(error.reason())
+    }
+}
+
+/// Whether the files are another account's. sshd says so of its host keys in words of its own.
+fn wants_root(error: &Error) -> bool {
+    match error {
+        Error::File { source, .. } => source.kind() == io::ErrorKind::PermissionDenied,
+        Error::Sshd(said) => said.contains("no hostkeys available"),
+        _ => false,
     }
 }

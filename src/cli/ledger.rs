@@ -185,7 +185,9 @@ async fn show(global: &Global, client: &Client, serial: u64, zone: &Zone) -> Res
     };
     let others: Vec<Value> = others.iter().map(Entry::event).collect::<Result<_, _>>()?;
     if let Value::Object(fields) = &mut event {
-        fields.insert("serial".to_owned(), serial.into());
+        // A reported login has the serial of the certificate that was shown.
+        let own = fields.entry("serial");
+        own.or_insert_with(|| serial.into());
         fields.insert("proven_in_size".to_owned(), checkpoint.size.into());
         if !others.is_empty() {
             fields.insert("related".to_owned(), others.clone().into());

@@ -131,12 +131,11 @@ impl Args {
                 }
                 client.consent(&mut request).await?;
                 request.write(&it.file)?;
-                print(
-                    global,
-                    &it.file,
-                    &request,
-                    "signed; it is good for one pass within 5 minutes",
-                )
+                let next = format!(
+                    "signed; it is good for one pass within 5 minutes\nthere:  daypass on-behalf redeem {}",
+                    name(&it.file)
+                );
+                print(global, &it.file, &request, &next)
             }
             Action::Redeem(it) => {
                 let target = it.out.as_deref().map(PassFiles::named).transpose()?;
@@ -198,7 +197,7 @@ fn text(file: &Path, request: &BehalfRequest) -> String {
     };
     let mut rows = vec![
         (
-            "acts as you",
+            "asked by",
             format!("{} of {}", request.subject, request.issuer),
         ),
         ("server", request.server.clone()),
@@ -213,7 +212,13 @@ fn text(file: &Path, request: &BehalfRequest) -> String {
     rows.extend(params.map(|(name, value)| ("parameter", format!("{name}={value}"))));
     let key = request.key().map(|key| fingerprint(&key));
     rows.extend([
-        ("reason", request.reason.clone()),
+        (
+            "reason",
+            match request.reason.as_str() {
+                "" => "none".to_owned(),
+                given => given.to_owned(),
+            },
+        ),
         ("lifetime", lifetime),
         ("addresses", "the one that it asks from".to_owned()),
         ("pass key", key.unwrap_or_default()),

@@ -239,8 +239,8 @@ impl Client {
 
     /// The keys that are known here, if this is one of them; else this one alone.
     fn keys_with(&self, key: &str) -> Result<KeyHistory, Error> {
-        let key = Verifier::parse(key)
-            .map_err(|error| Error::Usage(format!("invalid verifier key in --key: {error}")))?;
+        let invalid = |why: String| Error::Usage(format!("invalid verifier key in --key: {why}"));
+        let key = Verifier::parse(key).map_err(|error| invalid(error.why()))?;
         let known = self.known_keys().ok().filter(|keys| keys.has(&key));
         Ok(known.unwrap_or_else(|| key.into()))
     }

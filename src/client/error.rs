@@ -249,6 +249,13 @@ impl From<tonic::Status> for Error {
                     message,
                 }
             }
+            // The caller's own sign-in is good.
+            Code::Unauthenticated if message.starts_with(reason::OF_USER) => Self::Denied {
+                reason: reason.unwrap_or_default(),
+                message: format!(
+                    "{message}. Prepare a new file, and let the user sign in again and sign that"
+                ),
+            },
             Code::Unauthenticated => Self::SignIn {
                 message: format!(
                     "the server refused your sign-in: {message}; sign in again with: daypass login"

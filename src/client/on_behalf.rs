@@ -217,7 +217,10 @@ impl Client {
     ) -> Result<(PassFiles, Pass), Error> {
         let _lock = self.state.lock().await?;
         let given = request.consent.as_ref().ok_or_else(|| {
-            Error::Usage("the user has not signed it: daypass on-behalf sign FILE".to_owned())
+            Error::Usage(
+                "the user has not signed it: let them run daypass on-behalf sign with this file"
+                    .to_owned(),
+            )
         })?;
         if given.expires_at <= now() {
             return Err(Error::TimedOut(

@@ -3,6 +3,7 @@
 
 mod certificate;
 mod lock;
+mod orders;
 mod owner;
 mod purpose;
 mod shared;
@@ -40,7 +41,8 @@ pub(crate) struct CheckReport {
     pub name: String,
     /// The address that it would listen on.
     pub listen: String,
-    /// Fingerprint of the key that would sign; none if it does not load.
+    /// Fingerprint of the key that would sign, by the orders in the ledger if there are any; none
+    /// if the keys do not load.
     pub ca_key: Option<String>,
     /// Fingerprint of the key that would sign host certificates; none if it does not load, or the
     /// server knows no hosts.
@@ -66,7 +68,7 @@ impl CheckReport {
 /// Checks what a configuration names.
 pub(crate) async fn examine(config: &Config, purpose: Purpose) -> CheckReport {
     let mut findings = Vec::new();
-    let ca = ca_keys(config, purpose, &mut findings).await;
+    let (ca, ca_key) = ca_keys(config, purpose, &mut findings).await.unzip();
     let host_ca_key = host_ca_keys(config, purpose, ca.as_ref(), &mut findings).await;
     let ledger = take(&mut findings, "ledger-key", parts::keyring(config));
     let keys = ledger.map(|keys| keys.verifiers());
@@ -103,7 +105,7 @@ pub(crate) async fn examine(config: &Config, purpose: Purpose) -> CheckReport {
         healthy: findings.iter().all(|it| !it.is_wrong()),
         name: config.name.clone(),
         listen: config.listen.to_string(),
-        ca_key: ca.map(|ca| fingerprint(ca.active())),
+        ca_key,
         host_ca_key,
         ledger,
         policy,
@@ -158,15 +160,32 @@ fn signing(check: &'static str, what: &str, active: &PublicKey, count: usize) ->
     Finding::good(check, message)
 }
 
-async fn ca_keys(config: &Config, purpose: Purpose, findings: &mut Vec<Finding>) -> Option<Ca> {
+/// The keys, and the fingerprint of the one that signs.
+async fn ca_keys(
+    config: &Config,
+    purpose: Purpose,
+    findings: &mut Vec<Finding>,
+) -> Option<(Ca, String)> {
     const CHECK: &str = "ca-key";
     if !load_all(CHECK, &config.ca_keys, purpose, findings).await {
         return None;
     }
     let ca = parts::ca(&config.ca_keys, &LedgerSlot::default());
     let ca = take(findings, CHECK, ca)?;
-    findings.push(signing(CHECK, "CA", ca.active(), config.ca_keys.len()));
-    Some(ca)
+    // A reload changes no key.
+    let ordered = match purpose {
+        Purpose::Start(_) => orders::read(config).await,
+        Purpose::Reload => None,
+    };
+    let by_orders = ordered.and_then(|it| orders::compare(&ca, &it, findings));
+    let active = match by_orders {
+        Some(active) => active,
+        None => {
+            findings.push(signing(CHECK, "CA", ca.active(), config.ca_keys.len()));
+            fingerprint(ca.active())
+        }
+    };
+    Some((ca, active))
 }
 
 /// The fingerprint of the key that signs host certificates, which must be no key of `users`.

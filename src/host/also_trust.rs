@@ -16,7 +16,8 @@ use super::{
 /// Returns [`Error::Usage`] if it is missing or not a list of public keys.
 pub(super) fn read_keys(path: &Path) -> Result<CaKeys, Error> {
     let shown = path.display();
-    let bytes = read(path)?.ok_or_else(|| Error::Usage(format!("there is no {shown}")))?;
+    let bytes = read(path)?
+        .ok_or_else(|| Error::Usage(format!("there is no file {shown} (--also-trust)")))?;
     CaKeys::parse(&bytes).map_err(|error| {
         let why = match error {
             InvalidAnswer::Keys(why) => why,

@@ -15,6 +15,8 @@ mod running;
 mod scene;
 mod state;
 
+pub(crate) use state::spoken;
+
 use std::{
     path::{Path, PathBuf},
     time::Duration,

@@ -32,7 +32,7 @@ pub(crate) enum Error {
         cause: String,
     },
     /// The server's answer is refused; the files on disk stay.
-    #[error("refused the server's answer: {0}")]
+    #[error("{preface}{0}", preface = .0.preface())]
     Refused(#[from] InvalidAnswer),
     /// The server declines a call of this host.
     #[error("{0}")]
@@ -146,7 +146,7 @@ impl Declined {
         Some(match known {
             Some((reason, words)) => Self {
                 reason,
-                message: format!("{words} ({said})"),
+                message: format!("{words} (the server says: {said})"),
             },
             None => Self {
                 reason: OTHER,
@@ -307,6 +307,14 @@ impl Error {
 }
 
 impl InvalidAnswer {
+    /// What stands before its words; nothing before those that say it themselves.
+    fn preface(&self) -> &'static str {
+        match self {
+            Self::HostCertificate { .. } | Self::HostKeyReplaced { .. } => "",
+            _ => "refused the server's answer: ",
+        }
+    }
+
     /// The stable reason code for scripts.
     pub(crate) fn reason(&self) -> &'static str {
         match self {
@@ -326,5 +334,26 @@ impl InvalidAnswer {
             Self::Restored(_) => "LEDGER_RESTORED",
             Self::OlderLedger { .. } => "LEDGER_OLDER",
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A host key that is not the one that joined was "refused the server's answer".
+    #[test]
+    fn no_server_is_blamed_for_this_hosts_own_key() {
+        let replaced = Error::from(InvalidAnswer::HostKeyReplaced {
+            key: "/etc/ssh/ssh_host_rsa_key".into(),
+            name: "web-1".to_owned(),
+        });
+        let replaced = replaced.to_string();
+        assert!(replaced.starts_with("/etc/ssh/ssh_host_rsa_key is missing"));
+        let empty = Error::from(InvalidAnswer::Empty).to_string();
+        assert_eq!(
+            empty,
+            "refused the server's answer: /krl: it is empty (0 bytes)"
+        );
     }
 }

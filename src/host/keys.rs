@@ -128,7 +128,13 @@ impl CaKeys {
         let mut keys = self.keys.iter();
         let key = keys
             .find(|key| key.key_data() == signer.key_data())
-            .ok_or_else(|| wrong(format!("it is by {}", fingerprint(&signer))))?;
+            .ok_or_else(|| {
+                let signer = fingerprint(&signer);
+                wrong(format!(
+                    "it is by {signer}. If the server's CA key was replaced, ask an administrator for the new one's fingerprint, \
+                     not by way of this server. If it is the same one, run: daypass host setup --ca-fingerprint {signer}"
+                ))
+            })?;
         signature
             .verify(key, namespace, body)
             .map_err(|error| wrong(error.to_string()))
@@ -164,6 +170,18 @@ mod tests {
         let mut bytes = Vec::new();
         ssh_encoding::Encode::encode(&signature, &mut bytes).unwrap();
         STANDARD.encode(bytes)
+    }
+
+    /// After the active key was lost, the message led nowhere.
+    #[test]
+    fn a_list_by_a_new_key_names_what_an_administrator_runs() {
+        let (known, new) = (key(), key());
+        let header = signed(&new, Namespace::CaKeys, b"list");
+        let refused = keys(&[&known]).verify("/ca.pub", Namespace::CaKeys, b"list", &[header]);
+        let told = refused.unwrap_err().to_string();
+        let new = fingerprint(new.public_key());
+        let command = format!("daypass host setup --ca-fingerprint {new}");
+        assert!(told.ends_with(&command), "{told}");
     }
 
     #[test]

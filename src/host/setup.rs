@@ -3,7 +3,9 @@
 //! changes nothing.
 
 pub(crate) mod audience;
+mod notes;
 mod options;
+mod pins;
 mod written;
 
 use std::path::{Path, PathBuf};
@@ -11,22 +13,21 @@ use std::path::{Path, PathBuf};
 use serde::Serialize;
 
 pub(crate) use self::options::{LoginsWish, SetupOptions};
-use self::written::Content;
 pub(crate) use self::written::Written;
+use self::{pins::check_keys, written::Content};
 use super::{
     Error, Settings, also_trust, drop_in,
-    error::InvalidAnswer,
     files::{Changes, Layout, read},
     join::{self, Membership, OnDisk, Site},
     keys::CaKeys,
     logins,
-    server::{Answer, Server},
+    server::Server,
     settings::LoginLog,
     sshd::{Connection, Effective, Sshd},
 };
 use crate::{
     outbound::parse_roots,
-    ssh::{key::fingerprint, principal, sshsig::Namespace},
+    ssh::{key::fingerprint, principal},
     unix_seconds::UnixSeconds,
 };
 
@@ -53,6 +54,9 @@ pub(crate) struct SetupReport {
     /// The log whose logins are reported at each sync; none: they are not.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub logins: Option<LoginLog>,
+    /// What will not work yet: sentences.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub notes: Vec<String>,
 }
 
 /// What the server knows this host as.
@@ -146,12 +150,14 @@ pub(crate) async fn setup(
         return Err(undo(changes, &error));
     }
     changes.keep();
-    reported(
+    let notes = notes::notes(&settings, &effective).await?;
+    let report = reported(
         layout,
         settings,
         (&keys, trusted_by, others.as_ref()),
         files,
-    )
+    )?;
+    Ok(SetupReport { notes, ..report })
 }
 
 /// What was set up.
@@ -172,6 +178,7 @@ fn reported(
         also_trusted: others.map(Key::of).collect(),
         changed: files.iter().any(|file| file.changed),
         files,
+        notes: Vec::new(),
     })
 }
 
@@ -282,7 +289,9 @@ async fn roots(options: &SetupOptions) -> Result<Option<Vec<u8>>, Error> {
     let mut roots = Vec::new();
     if let Some(path) = options.ca_file.as_deref() {
         let pem = read(path)?;
-        let pem = pem.ok_or_else(|| Error::Usage(format!("there is no {}", path.display())))?;
+        let pem = pem.ok_or_else(|| {
+            Error::Usage(format!("there is no file {} (--ca-file)", path.display()))
+        })?;
         parse_roots(&pem)
             .map_err(|error| Error::Usage(format!("{} cannot be used: {error}", path.display())))?;
         roots.extend(pem);
@@ -295,48 +304,6 @@ async fn roots(options: &SetupOptions) -> Result<Option<Vec<u8>>, Error> {
         roots.extend(pem.into_bytes());
     }
     Ok(Some(roots).filter(|roots| !roots.is_empty()))
-}
-
-/// Checks the CA keys in an answer. With pins, every key must be pinned, or a pinned key must have
-/// signed them all.
-fn check_keys(
-    answer: &Answer,
-    options: &SetupOptions,
-) -> Result<(CaKeys, TrustedBy), InvalidAnswer> {
-    let pins = &options.pins;
-    let keys = CaKeys::parse(&answer.body)?;
-    if pins.is_empty() {
-        let by = match options.server_fingerprint {
-            Some(_) => TrustedBy::ServerFingerprint,
-            None => TrustedBy::Tls,
-        };
-        return Ok((keys, by));
-    }
-    let served = keys
-        .fingerprints()
-        .into_iter()
-        .collect::<Vec<_>>()
-        .join(", ");
-    let pinned = keys.only(pins).ok_or_else(|| {
-        InvalidAnswer::Pin(format!(
-            "none of the server's keys has the --ca-fingerprint; they are {served}"
-        ))
-    })?;
-    if pinned == keys {
-        return Ok((keys, TrustedBy::Pin));
-    }
-    let signed = pinned.verify(
-        "/ca.pub",
-        Namespace::CaKeys,
-        &answer.body,
-        &answer.signatures,
-    );
-    signed.map_err(|error| {
-        InvalidAnswer::Pin(format!(
-            "not all of the server's keys are pinned ({served}), and {error}"
-        ))
-    })?;
-    Ok((keys, TrustedBy::Pin))
 }
 
 /// Checks that sshd accepts the new configuration and that our values are in force: another file

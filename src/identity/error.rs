@@ -133,7 +133,7 @@ pub enum Error {
     #[error("check the user's consent: {0}")]
     Consent(&'static str),
     /// A token or proof of the user on whose behalf a pass is asked for, not of the caller.
-    #[error("of the user on whose behalf you ask: {0}")]
+    #[error("{about}{0}", about = reason::OF_USER)]
     OfUser(#[source] Box<Self>),
     /// The subject key has no encoding.
     #[error("read the subject key")]

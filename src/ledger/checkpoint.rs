@@ -369,5 +369,15 @@ pub enum Error {
     Signature(String),
 }
 
+impl Error {
+    /// The fault alone, if what was read is named beside it.
+    pub(crate) fn why(&self) -> String {
+        match self {
+            Self::Malformed(why) => why.clone(),
+            Self::Signature(_) => self.to_string(),
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests;

@@ -161,7 +161,9 @@ fn what(event: &Value) -> Option<String> {
         return text("/group").map(|group| format!("joined {group}"));
     }
     if text("/type").as_deref() == Some("ca_key_ordered") {
-        return Some(format!("{} {}", text("/step")?, ca_key(event)));
+        let anyway = event.pointer("/anyway") == Some(&Value::Bool(true));
+        let anyway = if anyway { " (without waiting)" } else { "" };
+        return Some(format!("{} {}{anyway}", text("/step")?, ca_key(event)));
     }
     if text("/type").as_deref() == Some("denials") {
         return Some(more_denials(event));

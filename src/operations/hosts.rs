@@ -85,7 +85,8 @@ fn expect_allowed<'a>(
     match { wanted }.find(|name| !is_allowed(name)) {
         None => Ok(()),
         Some(name) => Err(Error::Invalid(format!(
-            "the name {name} is outside of `names` in [hosts] ({}), and no user would trust it",
+            "no user would trust the name {name}: it is outside of {}. Add a pattern for it to `names` in [hosts] of the \
+             server's daypass.toml (by default those are the policy's host names), or leave it out",
             patterns.join(", ")
         ))),
     }

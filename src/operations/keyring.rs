@@ -87,7 +87,7 @@ impl KeyRing {
                 "no pass is issued. If the key is lost, activate another one (`daypass help server`: The active key is lost)"
             );
         }
-        for contradiction in store.state(|state| self.contradictions(state)) {
+        for contradiction in store.state(|state| contradictions(&self.own, state.ca_keys())) {
             tracing::warn!("{contradiction}");
         }
         Ok(())
@@ -102,28 +102,27 @@ impl KeyRing {
         let mut own = self.own.keys();
         own.any(|(key, _)| !is_retired(&fingerprint(key)))
     }
+}
 
-    fn contradictions(&self, state: &LedgerState) -> Vec<String> {
-        let contradiction = |(key, configured): (&PublicKey, KeyState)| {
-            let key = fingerprint(key);
-            let ordered = state.ca_keys().get(&key)?.state;
-            let is_same = match configured {
-                KeyState::Staged => ordered == CaKeyState::Staged,
-                KeyState::Active => ordered == CaKeyState::Active,
-                KeyState::Retired => {
-                    matches!(ordered, CaKeyState::Retiring | CaKeyState::Retired)
-                }
-            };
-            (!is_same).then(|| {
-                let configured = configured.as_str();
-                format!(
-                    "daypass.toml says that the CA key {key} is {configured}, and by the administrators' orders in the ledger \
-                     it is {ordered}: the orders count. Set its state in daypass.toml to match"
-                )
-            })
+/// The states of the configuration that the orders in the ledger contradict.
+pub(crate) fn contradictions(own: &Ca, ordered: &CaKeys) -> Vec<String> {
+    let contradiction = |(key, configured): (&PublicKey, KeyState)| {
+        let key = fingerprint(key);
+        let state = ordered.get(&key)?.state;
+        let is_same = match configured {
+            KeyState::Staged => state == CaKeyState::Staged,
+            KeyState::Active => state == CaKeyState::Active,
+            KeyState::Retired => matches!(state, CaKeyState::Retiring | CaKeyState::Retired),
         };
-        self.own.keys().filter_map(contradiction).collect()
-    }
+        (!is_same).then(|| {
+            let configured = configured.as_str();
+            format!(
+                "daypass.toml says that the CA key {key} is {configured}, and by the administrators' orders in the ledger it is \
+                 {state}: the orders count. Set its state in daypass.toml to match"
+            )
+        })
+    };
+    own.keys().filter_map(contradiction).collect()
 }
 
 /// Learns whether the key that signs now answers, so that no pass is recorded that it would not

@@ -1,4 +1,6 @@
-//! Looks at the database that servers share, for `serve --check`. Writes nothing.
+//! Looks at a database for `serve --check`. Writes nothing.
+
+use std::path::Path;
 
 use super::{
     Error,
@@ -6,8 +8,9 @@ use super::{
     ledger,
     migrations::MIGRATIONS,
     postgres::{self, PostgresAddress},
+    snapshots, sqlite,
 };
-use crate::ledger::keyring::Verifiers;
+use crate::ledger::{Event, EventKind, keyring::Verifiers, state::CaKeys};
 
 /// The state of a database.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -54,4 +57,30 @@ async fn read(
         size: head.map(|head| head.size),
         weaknesses: database.weaknesses(connection).await?,
     })
+}
+
+/// The CA's keys as the orders in a folder's ledger have left them: of the newest snapshot, and of
+/// the events behind it. Proves nothing: a start does.
+///
+/// # Errors
+/// Returns [`Error::Unavailable`] if the database cannot be read.
+pub(crate) async fn ordered_keys(folder: &Path, verifiers: &Verifiers) -> Result<CaKeys, Error> {
+    let (mut keys, from) = match snapshots::newest(folder, verifiers) {
+        Some((it, _)) => (it.judge.state().ca_keys().clone(), it.head.size()),
+        None => (CaKeys::default(), 0),
+    };
+    let file = folder.join(sqlite::FILE);
+    let connection = sqlite::open_to_look(&file).await?;
+    let mut connection = Connection::Sqlite(connection);
+    let orders = ledger::with_text(&mut connection, from, "\"ca_key_ordered\"").await;
+    connection.close().await.ok();
+    for (index, leaf) in orders? {
+        // Another event can have the text in a reason.
+        if let Ok(event) = Event::parse(&leaf)
+            && let EventKind::CaKeyOrdered(ordered) = &event.what
+        {
+            keys.apply(index, event.at.into(), ordered);
+        }
+    }
+    Ok(keys)
 }

@@ -7,7 +7,7 @@ use tokio_stream::{Stream, StreamExt};
 
 use super::{
     Error,
-    database::{Connection, on_engine},
+    database::{Connection, Session, on_engine},
 };
 use crate::ledger::{
     keyring::{SignedHead, Verifiers},
@@ -165,6 +165,27 @@ pub(super) async fn entries(
         let query = sqlx::query_as(statement);
         query.bind(position(from)).bind(position(to)).fetch_all(engine).await?
     });
+    Ok(rows
+        .into_iter()
+        .map(|(at, event)| (index(at), event))
+        .collect())
+}
+
+/// The leaves from `from` on that have this text anywhere, in order. Reads them all. SQLite's
+/// alone.
+pub(super) async fn with_text(
+    connection: &mut Connection,
+    from: u64,
+    text: &str,
+) -> Result<Vec<(u64, Vec<u8>)>, Error> {
+    let statement = "SELECT position, event FROM ledger WHERE position >= $1 AND instr(event, $2) > 0 ORDER BY position";
+    let rows: Vec<(i64, Vec<u8>)> = match connection.session() {
+        Session::Sqlite(engine) => {
+            let query = sqlx::query_as(statement).bind(position(from));
+            query.bind(text.as_bytes()).fetch_all(engine).await?
+        }
+        Session::Postgres(_) => Vec::new(),
+    };
     Ok(rows
         .into_iter()
         .map(|(at, event)| (index(at), event))

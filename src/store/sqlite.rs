@@ -108,6 +108,19 @@ pub(super) async fn open_reader(file: &Path) -> Result<SqliteConnection, Error> 
     Ok(options(file).read_only(true).connect().await?)
 }
 
+/// As [`open_reader`], and makes no file beside a database that is not in use.
+///
+/// # Errors
+/// Returns [`Error::Unavailable`] if the file cannot be opened.
+pub(super) async fn open_to_look(file: &Path) -> Result<SqliteConnection, Error> {
+    // Without a log, the file is all of it.
+    let mut log = file.as_os_str().to_owned();
+    log.push("-wal");
+    let is_whole = !Path::new(&log).exists();
+    let options = options(file).read_only(true).immutable(is_whole);
+    Ok(options.connect().await?)
+}
+
 /// Opens connections that can only read.
 pub(super) fn open_readers(file: &Path) -> SqlitePool {
     SqlitePoolOptions::new()

@@ -40,6 +40,14 @@ async fn an_administrator_adds_a_host_sees_it_and_removes_it() {
     // daypass admin hosts add web-1 --group web --alias 10.0.0.7
     let words = "admin hosts add web-1 --group web --alias 10.0.0.7";
     let added = run(words).await;
+    // It said that there is no such host, and `daypass hosts` lists it.
+    let early = run("admin hosts add web-1 --rekey").await;
+    assert!(
+        early.stderr.contains("no host web-1 has joined"),
+        "{early:?}"
+    );
+    let other = run("admin hosts add elsewhere --group web").await;
+    assert!(other.stderr.contains("daypass.toml"), "{other:?}");
     let stdout = added.stdout.clone();
     let code = stdout.rsplit("--join ").next().unwrap().trim().to_owned();
     assert_eq!(code.len(), 19, "{added:?}");
@@ -79,7 +87,7 @@ async fn an_administrator_adds_a_host_sees_it_and_removes_it() {
         "{removed}"
     );
     let gone = run("admin hosts remove web-1").await;
-    assert!(gone.stderr.contains("there is no host web-1"), "{gone:?}");
+    assert!(gone.stderr.contains("no host web-1 has joined"), "{gone:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

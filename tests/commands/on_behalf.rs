@@ -76,7 +76,7 @@ async fn a_user_reads_and_signs_the_bastions_file_and_an_auditor_finds_both() {
         "unit=nginx",
         "INC-7",
         "10m",
-        "bob",
+        "asked by    bob",
         "SHA256:",
     ] {
         assert!(signed.stderr.contains(shown), "{shown}: {}", signed.stderr);
@@ -149,6 +149,10 @@ async fn a_changed_file_a_damaged_one_and_roles_that_are_not_given_are_refused_i
             "{from}: {}",
             refused.stderr
         );
+        // It told the bastion to sign in again, which helps nothing.
+        assert_eq!(refused.code, 3, "{refused:?}");
+        assert!(!refused.stderr.contains("daypass login"), "{refused:?}");
+        assert!(refused.stderr.contains("Prepare a new file"), "{refused:?}");
     }
     for damaged in ["{}", "", "\0", &text.replace("\"host\"", "\"hosts\"")] {
         fs::write(&sheet, damaged).unwrap();

@@ -80,6 +80,8 @@ const ELSEWHERE: &[(&str, &str, &str, &str, &str)] = &[
     ("server", "The active key is lost", "daypass admin keys", "tests/host/rotation.rs", "activate {fourth} --anyway --reason lost"),
     ("server", "Rotate the CA key", "daypass admin hosts remove", "tests/wire/hosts.rs", r#"remove_host("web-2")"#),
     ("server", "Rotate the CA key", "daypass host sync", "tests/host/rotation.rs", r#"json(&["sync"])"#),
+    ("server", "Rotate the CA key", "ssh-keygen", "tests/fleet/fleet.rs", "ssh-keygen -q -t ed25519 -N '' -f /etc/daypass/host_ca_key"),
+    ("server", "Rotate the CA key", "chown", "tests/fleet/fleet.rs", "chown daypass /etc/daypass/host_ca_key"),
     ("server", "Rotate the CA key", "daypass signer", "tests/machine/signer.rs", r#"blocks("Set up", "sh")"#),
     // These need a real systemd, and a signer that raised an alarm.
     ("signer", "Set up", "", "tests/machine/signer.rs", r#"blocks("Set up", "sh")"#),

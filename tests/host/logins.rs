@@ -237,6 +237,13 @@ async fn a_certificate_by_the_copied_ca_key_is_an_event_and_a_webhook_after_one_
     let listed = listed.await.stdout;
     let words = format!("{} from 127.0.0.1 (serial 4711): not issued", login());
     assert!(listed.contains(&words), "{listed}");
+    // Its own index stood in place of the serial that sshd saw.
+    let index = site.findings().await[0]["index"].clone();
+    let shown = site
+        .env
+        .daypass("carol", format!("ledger show {index} --format json"));
+    let shown = shown.await.success();
+    assert_eq!((&shown["index"], &shown["serial"]), (&index, &4711.into()));
     let hosts = site
         .env
         .daypass("carol", "hosts --format json")

@@ -218,6 +218,15 @@ async fn after_an_older_copy_is_restored_all_go_on_by_an_administrators_statemen
         (&*done.stderr, &done.json()["sighting"]),
         ("", &json!("unchanged"))
     );
+    // A page of `skipped` entries hid what happened.
+    let listed = site
+        .env
+        .daypass("carol", "ledger list --limit 5 --format text");
+    let listed = listed.await;
+    assert!(listed.stdout.contains("the disk died"), "{listed:?}");
+    assert_eq!(listed.stdout.lines().count(), 6, "{listed:?}");
+    assert!(!listed.stdout.contains("skipped"), "{listed:?}");
+    assert!(listed.stderr.contains("--event skipped"), "{listed:?}");
     let (fresh_serial, fresh) = issue(&alice).await;
     assert!(fresh_serial >= through, "{fresh_serial} {through}");
     let after = site.host.json(&["sync"]).await;

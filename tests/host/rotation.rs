@@ -219,6 +219,35 @@ async fn assert_told(site: &Site, (old, new): (&str, &str)) {
     assert_eq!(anyway["behind"], serde_json::json!(["web-3"]));
 }
 
+/// The check went by `daypass.toml`, and found nothing wrong with keys that a start refuses.
+async fn check_goes_by_the_orders(env: &TestEnv) {
+    let folder = env.world().files().dir().display().to_string();
+    let check = async |file: &str| {
+        let words = format!("serve --check --offline --format json --config {folder}/{file}");
+        let report = env.daypass("carol", words).await.json();
+        let active = report["ca_key"].as_str().unwrap().to_owned();
+        let findings = report["findings"].as_array().unwrap().iter();
+        let findings = findings.filter(|it| it["check"] == "ca-key-orders");
+        let levels: Vec<String> = findings.map(|it| it["level"].to_string()).collect();
+        (active, levels)
+    };
+    let active = in_state(&keys(env, "").await.success(), "active");
+    let (signs, levels) = check("daypass.toml").await;
+    assert_eq!(signs, active);
+    assert_eq!(levels[0], "\"good\"", "{levels:?}");
+    assert_eq!(
+        levels[1], "\"warning\"",
+        "its file names another: {levels:?}"
+    );
+
+    let text = std::fs::read_to_string(format!("{folder}/daypass.toml")).unwrap();
+    let without = text.replace(&section("fourth_key"), "");
+    assert_ne!(text, without);
+    std::fs::write(format!("{folder}/without.toml"), without).unwrap();
+    let (signs, levels) = check("without.toml").await;
+    assert_eq!((signs, &*levels[0]), (active, "\"wrong\""), "{levels:?}");
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_rotation_waits_for_the_host_that_is_behind_and_names_it_and_logins_work_at_every_moment()
 {
@@ -264,6 +293,7 @@ async fn a_rotation_waits_for_the_host_that_is_behind_and_names_it_and_logins_wo
     // The server starts again with the new key, although its file says that the old one is active.
     site.env.restart().await;
     log_in(&laptop, NAMES[0], &hosts[0]).await;
+    check_goes_by_the_orders(&site.env).await;
     let listed = keys(&site.env, "").await.success();
     let states = listed["keys"].as_array().unwrap().iter();
     let mut states = states.map(|key| (&key["fingerprint"], &key["state"]));

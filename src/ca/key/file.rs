@@ -40,6 +40,7 @@ fn read_private(path: &Path) -> Result<Zeroizing<String>, Problem> {
     modes::read_secret(path, MAX_FILE).map_err(|problem| match problem {
         modes::Problem::TooLarge(_) | modes::Problem::NotText => Problem::NotAKey,
         modes::Problem::Io(_)
+        | modes::Problem::Denied { .. }
         | modes::Problem::Readable { .. }
         | modes::Problem::Writable { .. } => Problem::File(problem),
     })

@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use super::words::Reason;
 use crate::{
-    cli::{Failure, Global, failure::Code, target::moment},
+    cli::{Failure, Global, failure::Code, target::moment, values::duration},
     client::{Signed, hosts::new_code, key::Key, now},
     ledger::{event::NewHost, join_code},
     unix_seconds::UnixSeconds,
@@ -38,7 +38,7 @@ enum Action {
             long,
             value_name = "DURATION",
             default_value = "1h",
-            value_parser = humantime::parse_duration
+            value_parser = duration
         )]
         expires: Duration,
         /// The host is known, and may join again with other host keys.

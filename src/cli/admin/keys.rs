@@ -153,7 +153,8 @@ fn said(ordered: &Ordered, step: CaKeyStep, known_hosts: u32) -> String {
             let left_out = match ordered.untrusting {
                 0 => String::new(),
                 count => format!(
-                    "\nNot waited for: {count} known {} not trust it. No user can log in there until `daypass host sync` has run.",
+                    "\nNot waited for: {count} known {} not trust it. No user can log in there until `daypass host sync` has run. If it \
+                     refuses the key, run there: daypass host setup --ca-fingerprint {key}",
                     if count == 1 { "host does" } else { "hosts do" }
                 ),
             };
@@ -201,8 +202,46 @@ fn list(keys: &[CaKey], listed: &v1::ListCaKeysResponse) -> String {
     let mut text = table(&rows);
     for key in keys {
         if let Some(behind) = waiting::behind(key.untrusting, &key.behind) {
-            text.push_str(&format!("\n{} {}", clean(&key.fingerprint), clean(&behind)));
+            text.push_str(&format!("\n{} {behind}", clean(&key.fingerprint)));
         }
     }
     text
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "tests")]
+mod tests {
+    use super::*;
+
+    /// The list had `\\u{a}` between the hosts.
+    #[test]
+    fn each_host_that_is_behind_has_a_line_of_its_own() {
+        let behind = |name: &str, why: &str| v1::UntrustingHost {
+            name: name.to_owned(),
+            reported_at: 0,
+            why: why.to_owned(),
+        };
+        let listed = v1::ListCaKeysResponse {
+            keys: vec![v1::CaKey {
+                fingerprint: "SHA256:new".to_owned(),
+                state: v1::ca_key::State::Staged.into(),
+                untrusting: 2,
+                behind: vec![behind("web-1", "it\nlies"), behind("web-2", "late")],
+                ..v1::CaKey::default()
+            }],
+            known_hosts: 3,
+            ..v1::ListCaKeysResponse::default()
+        };
+        let keys: Vec<CaKey> = listed.keys.iter().map(key).collect();
+        let text = list(&keys, &listed);
+        let lines: Vec<&str> = text.lines().skip(2).collect();
+        assert_eq!(
+            lines,
+            [
+                "SHA256:new is not trusted by 2 known hosts:",
+                "  web-1 (no report counts): it\\u{a}lies",
+                "  web-2 (no report counts): late",
+            ]
+        );
+    }
 }

@@ -36,8 +36,9 @@ impl Args {
     ) -> Result<(), Failure> {
         let new = Verifier::parse(&self.key).map_err(|error| {
             let message = format!(
-                "invalid key: {error}. On the server, daypass serve --check prints the key that the ledger can be handed over \
-                 to"
+                "invalid key: {}. On the server, daypass serve --check prints the key that the ledger can be handed over \
+                 to",
+                error.why()
             );
             Failure::new(Code::Usage, message)
         })?;

@@ -10,6 +10,7 @@ use crate::{
         Failure, Global,
         failure::Code,
         output::{bold, clean},
+        values::duration,
     },
     client::now,
     finding::Level,
@@ -36,7 +37,7 @@ pub(super) struct Args {
     #[arg(long, value_name = "ADDRESS")]
     address: Option<std::net::IpAddr>,
     /// The longest time since the last sync.
-    #[arg(long, value_name = "TIME", default_value = "15m", value_parser = humantime::parse_duration)]
+    #[arg(long, value_name = "TIME", default_value = "15m", value_parser = duration)]
     max_age: Duration,
     /// The sshd to ask. By default the one in /usr/sbin.
     #[arg(long, value_name = "PATH")]

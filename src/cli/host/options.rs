@@ -3,7 +3,7 @@
 use std::{path::PathBuf, time::Duration};
 
 use crate::{
-    cli::Failure,
+    cli::{Failure, values::duration},
     host::{files::Layout, settings::LoginLog},
 };
 
@@ -24,7 +24,7 @@ pub(super) struct Place {
 #[derive(Clone, Debug, clap::Args)]
 pub(super) struct Patience {
     /// Time limit for one request to the server.
-    #[arg(long, value_name = "TIME", default_value = "30s", value_parser = humantime::parse_duration)]
+    #[arg(long, value_name = "TIME", default_value = "30s", value_parser = duration)]
     pub(super) timeout: Duration,
 }
 

@@ -6,7 +6,7 @@ use ssh_key::Fingerprint;
 
 use super::options::{Patience, Place, login_log};
 use crate::{
-    cli::{Failure, Global, output::clean, table::table},
+    cli::{Failure, Global, output::clean, table::table, values::ca_fingerprint},
     client::{login::read_token_file, now},
     host::join::{Credential, MachineToken},
     host::settings::{LoginLog, USUAL_USER},
@@ -57,6 +57,7 @@ pub(super) struct Args {
     #[arg(
         long = "ca-fingerprint",
         value_name = "SHA256:...",
+        value_parser = ca_fingerprint,
         help_heading = "What to trust"
     )]
     pins: Vec<Fingerprint>,
@@ -170,7 +171,8 @@ fn text(report: &SetupReport) -> String {
     match report.groups.as_slice() {
         [] => text.push_str(" for plain login names.\n\n"),
         groups => {
-            let _ = writeln!(text, " for the host groups {}.\n", groups.join(", "));
+            let word = if groups.len() == 1 { "group" } else { "groups" };
+            let _ = writeln!(text, " for the host {word} {}.\n", groups.join(", "));
         }
     }
     if let Some(host) = &report.host {
@@ -203,6 +205,9 @@ fn text(report: &SetupReport) -> String {
              the CA's, or pin them: --ca-fingerprint SHA256:...\n\n",
         );
     }
+    for note in &report.notes {
+        let _ = writeln!(text, "note: {}\n", clean(note));
+    }
     text.push_str("sshd accepts this configuration. What is left to do:\n");
     let mut steps = vec!["daypass host sync                             fetch revocations now"];
     if report.changed {
@@ -233,7 +238,7 @@ fn joined(host: &JoinedReport) -> String {
         None => "not whole on disk; run `daypass host sync`".to_owned(),
     };
     format!(
-        "The server knows it as {}. Its host certificates are valid {until}.\n\n",
+        "It has joined as {}. Its host certificates are valid {until}.\n\n",
         clean(&names.join(", "))
     )
 }

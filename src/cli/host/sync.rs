@@ -1,12 +1,13 @@
 //! `daypass host sync`.
 
-use std::{path::PathBuf, time::Duration};
+use std::path::PathBuf;
 
 use super::options::{Patience, Place, login_log};
 use crate::{
     cli::{Failure, Global, output::clean},
     client::{now, now_milliseconds},
     host::{
+        doctor::spoken,
         logins::LoginsSync,
         report::sync,
         sync::{HostSync, SyncOptions, SyncReport},
@@ -88,10 +89,6 @@ fn logins(logins: &LoginsSync) -> String {
         text.push_str(" (the log has more, for the next sync)");
     }
     text
-}
-
-fn spoken(seconds: u64) -> String {
-    humantime::format_duration(Duration::from_secs(seconds)).to_string()
 }
 
 fn text(report: &SyncReport) -> String {

@@ -69,6 +69,12 @@ pub(super) struct Listing {
     utc: bool,
 }
 
+/// Entries that are asked for at once behind those that a restore skipped.
+const PAGE: u32 = 1000;
+
+/// The most such pages.
+const MOST_PAGES: usize = 20;
+
 const WHICH: &str = "Which events";
 
 const FILTERS: [&str; 10] = [
@@ -124,12 +130,53 @@ impl Listing {
                 };
                 signed.search(filter, from, self.limit).await?
             }
+            (None, None) if global.format == Format::Text => SearchResult {
+                entries: self.newest(global, signed).await?,
+                ..SearchResult::default()
+            },
             (from, _) => SearchResult {
                 entries: signed.entries(from, self.limit).await?,
                 ..SearchResult::default()
             },
         };
         self.print(global, &found, &zone)
+    }
+
+    /// The newest events, without those that only fill the ledger after a restore: a thousand of
+    /// them would hide what happened.
+    async fn newest(&self, global: &Global, signed: &Signed) -> Result<Vec<Entry>, Failure> {
+        let limit = self.limit as usize;
+        let (mut kept, mut left_out) = (Vec::new(), 0);
+        let mut page = signed.entries(None, self.limit).await?;
+        for _ in 0..MOST_PAGES {
+            let Some(oldest) = page.last().map(|entry| entry.index) else {
+                break;
+            };
+            for entry in page {
+                if entry.event()?.get("type").and_then(Value::as_str) == Some("skipped") {
+                    left_out += 1;
+                } else if kept.len() < limit {
+                    kept.push(entry);
+                }
+            }
+            if left_out == 0 || kept.len() >= limit || oldest == 0 {
+                break;
+            }
+            let before = oldest.saturating_sub(PAGE.into());
+            let older = u32::try_from(oldest - before).unwrap_or(PAGE);
+            page = signed.entries(Some(before), older).await?;
+            // The server gave fewer, so these are not the ones before.
+            if page.last().is_none_or(|last| last.index + 1 != oldest) {
+                break;
+            }
+            page.reverse();
+        }
+        if left_out > 0 {
+            global.say(&format!(
+                "note: {left_out} entries are left out that a restore skipped; --event skipped lists them"
+            ));
+        }
+        Ok(kept)
     }
 
     /// The conditions; none if there is no option.

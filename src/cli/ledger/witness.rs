@@ -11,6 +11,7 @@ use crate::{
         failure::Code,
         output::{clean, clean_lines, write_line},
         target::moment,
+        values::duration,
     },
     client::{
         Client,
@@ -39,7 +40,7 @@ pub(super) struct Args {
         long,
         value_name = "DURATION",
         default_value = "1m",
-        value_parser = humantime::parse_duration,
+        value_parser = duration,
         conflicts_with = "once"
     )]
     interval: Duration,
@@ -48,7 +49,7 @@ pub(super) struct Args {
         long,
         value_name = "DURATION",
         default_value = "1h",
-        value_parser = humantime::parse_duration,
+        value_parser = duration,
         conflicts_with = "once"
     )]
     max_silence: Duration,

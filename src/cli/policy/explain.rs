@@ -10,7 +10,7 @@ use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 
 use super::file::{load, read};
 use crate::{
-    cli::{Failure, Global, failure::Code, output::clean},
+    cli::{Failure, Global, failure::Code, output::clean, values::duration},
     ledger::event::{Actor, Event, EventKind, RequestDetails},
     policy::{Ask, AuthMethod, Context, Person, explain::Explanation, source},
     ssh::options::Extension,
@@ -49,7 +49,7 @@ pub(super) struct Args {
     #[arg(long, help_heading = "The ask")]
     reason: Option<String>,
     /// The lifetime asked for.
-    #[arg(long, value_parser = humantime::parse_duration, help_heading = "The ask")]
+    #[arg(long, value_parser = duration, help_heading = "The ask")]
     ttl: Option<Duration>,
     /// The address the ask comes from.
     #[arg(long, value_name = "IP", help_heading = "The ask")]

@@ -94,8 +94,8 @@ fn revocations(scene: &Scene<'_>) -> Result<(Option<Krl>, Finding), Error> {
         Ok(krl) => {
             let (count, version) = (krl.len(), krl.version());
             let made = spoken(scene.now.seconds_since(krl.made_at()));
-            let message =
-                format!("{count} passes are revoked (version {version}, made {made} ago)");
+            let passes = if count == 1 { "pass is" } else { "passes are" };
+            let message = format!("{count} {passes} revoked (version {version}, made {made} ago)");
             Ok((Some(krl), Finding::good("revocations", message)))
         }
     }
@@ -151,6 +151,10 @@ fn administrators(scene: &Scene<'_>) -> Result<Option<Finding>, Error> {
             "the server names no administrator's key: after a restore of its ledger, this host needs `daypass host sync \
              --accept-key`; see `daypass help server`",
         ),
+        1 => Finding::good(
+            "administrators",
+            "1 administrator's key is known, for a restore of the server's ledger",
+        ),
         count => Finding::good(
             "administrators",
             format!("{count} keys of administrators are known, for a restore of the server's ledger"),
@@ -164,8 +168,21 @@ fn roots(scene: &Scene<'_>) -> Option<Finding> {
     Some(Finding::wrong("tls-roots", error.to_string()))
 }
 
-pub(super) fn spoken(seconds: u64) -> String {
-    humantime::format_duration(Duration::from_secs(seconds)).to_string()
+/// A length of time: `13 days 23h`, below a day to the second.
+pub(crate) fn spoken(seconds: u64) -> String {
+    const DAY: u64 = 86_400;
+    let rest = match seconds {
+        ..DAY => seconds,
+        _ => seconds % DAY / 3600 * 3600,
+    };
+    let rest = humantime::format_duration(Duration::from_secs(rest)).to_string();
+    match (seconds / DAY, rest.as_str()) {
+        (0, _) => rest,
+        (1, "0s") => "1 day".to_owned(),
+        (1, _) => format!("1 day {rest}"),
+        (days, "0s") => format!("{days} days"),
+        (days, _) => format!("{days} days {rest}"),
+    }
 }
 
 /// Finds a file that other users can write: they could turn it into a login as root.
@@ -234,6 +251,21 @@ fn clock(now: UnixSeconds, server: Option<i64>) -> Finding {
 mod tests {
     use super::*;
     use crate::finding::Level;
+
+    #[test]
+    fn a_length_of_days_has_no_seconds() {
+        for (seconds, expected) in [
+            (0, "0s"),
+            (69, "1m 9s"),
+            (86_399, "23h 59m 59s"),
+            (86_400, "1 day"),
+            (90_061, "1 day 1h"),
+            (1_209_599, "13 days 23h"),
+            (1_209_600, "14 days"),
+        ] {
+            assert_eq!(spoken(seconds), expected);
+        }
+    }
 
     #[test]
     fn a_clock_that_is_off_is_wrong_in_either_direction() {

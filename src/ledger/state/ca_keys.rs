@@ -63,7 +63,7 @@ impl CaKeys {
         self.keys.iter().filter(is_published).count()
     }
 
-    pub(super) fn apply(&mut self, index: u64, since: UnixSeconds, ordered: &CaKeyOrdered) {
+    pub(crate) fn apply(&mut self, index: u64, since: UnixSeconds, ordered: &CaKeyOrdered) {
         let records = ordered
             .from
             .iter()

@@ -58,7 +58,7 @@ impl Rejection {
     pub(crate) fn no_such_host(name: &str) -> Self {
         Self::new(
             Rule::NoSuchHost,
-            format!("there is no host {name}: daypass hosts lists those that are known"),
+            format!("no host {name} has joined: daypass hosts lists those that are known"),
         )
     }
 
@@ -149,7 +149,10 @@ impl LedgerState {
         let now = UnixSeconds::from(event.at);
         let latest = now.saturating_add(LONGEST_INVITATION);
         if added.expires_at <= now || added.expires_at > latest {
-            return reject(Rule::HostOrder, "a join code is valid for at most 7 days");
+            return reject(
+                Rule::HostOrder,
+                "a join code is valid for at least a second and at most 7 days",
+            );
         }
         if !is_digest(&added.code) || self.hosts.of_code(&added.code).is_some() {
             return reject(

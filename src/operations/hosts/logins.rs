@@ -208,6 +208,25 @@ fn parsed(leaves: Vec<(u64, Vec<u8>)>) -> Result<Vec<Event>, Error> {
     events.map_err(|error| Error::Invalid(error.to_string()))
 }
 
+/// An operator must act on a stolen key, so `journalctl -p err` shows it.
+fn log(index: u64, host: &str, finding: LoginFinding) {
+    let (word, advice) = (finding.word(), finding.advice());
+    match finding.is_of_stolen_key() {
+        true => tracing::error!(
+            index,
+            host,
+            finding = word,
+            "a login that the ledger lacks: {advice}"
+        ),
+        false => tracing::warn!(
+            index,
+            host,
+            finding = word,
+            "a login that the ledger does not explain: {advice}"
+        ),
+    }
+}
+
 /// Records the findings, as far as the ledger takes them: each once, and beyond the bound of the
 /// host one event with the number of the others.
 async fn record(
@@ -240,9 +259,10 @@ async fn record(
                 more,
                 ..login.clone()
             };
+            let finding = login.finding;
             let event = EventKind::ForeignLogin(Box::new(login));
             match authority.store.record(event, now).await {
-                Ok(_) => {}
+                Ok(index) => log(index, host, finding),
                 // Another report was faster. The state has what it left.
                 Err(store::Error::Rejection(it))
                     if it.rule == Rule::ForeignLogin && tries < TRIES =>

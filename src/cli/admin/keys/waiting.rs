@@ -5,7 +5,8 @@ use std::time::Duration;
 use super::listed::{Behind, find, key};
 use crate::{
     cli::{
-        Failure, Global, failure::Code, interrupt, renew::renewing, target::moment, waiting::typed,
+        Failure, Global, failure::Code, interrupt, output::clean, renew::renewing, target::moment,
+        waiting::typed,
     },
     client::{Client, now},
     ledger::event::CaKeyStep,
@@ -60,7 +61,7 @@ impl Wanted<'_> {
                 return Ok(listed);
             };
             if self.how == Wait::Fail {
-                let message = format!("{}: nothing was changed", obstacle.text);
+                let message = format!("nothing was changed: {}", obstacle.text);
                 return Err(Failure::new(Code::Pending, message).because(obstacle.code));
             }
             if told != obstacle.text {
@@ -115,7 +116,7 @@ impl Wanted<'_> {
 }
 
 /// Which hosts do not trust a key, such as `is not trusted by 1 known host:` and a line for each.
-/// None if there are none.
+/// The server's words are clean. None if there are none.
 pub(super) fn behind(count: u32, named: &[Behind]) -> Option<String> {
     if count == 0 {
         return None;
@@ -127,7 +128,11 @@ pub(super) fn behind(count: u32, named: &[Behind]) -> Option<String> {
             Some(at) => format!("reported {}", moment(at)),
             None => "no report counts".to_owned(),
         };
-        text.push_str(&format!("\n  {} ({reported}): {}", host.host, host.why));
+        text.push_str(&format!(
+            "\n  {} ({reported}): {}",
+            clean(&host.host),
+            clean(&host.why)
+        ));
     }
     let shown = named.len().min(NAMED);
     let more = usize::try_from(count)
