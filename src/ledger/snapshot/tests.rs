@@ -172,7 +172,7 @@ fn the_form_of_the_state_is_that_of_its_number() {
     let digest = ledger_of(&all_leaves()).digest().unwrap();
     assert_eq!(
         base16ct::lower::encode_string(&digest),
-        "e48e0602a312356d5633e3098da27c7cfd2febf1395b5cd42928d24be1dc1657",
+        "cb8d7618bc772a0e73e7c50aa2e7f843538c1a6214cfbdb1284745a5d3dcae58",
         "the form of the state has changed"
     );
 }
