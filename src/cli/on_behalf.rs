@@ -14,11 +14,11 @@ use super::{
     failure::Code,
     login::is_interactive,
     pass,
-    target::{Target, left, moment},
+    target::{Target, left},
     waiting::{asked, explained},
 };
 use crate::{
-    client::{cache::PassFiles, choose::PassRequest, now, on_behalf::BehalfRequest},
+    client::{cache::PassFiles, choose::PassRequest, on_behalf::BehalfRequest},
     ssh::key::fingerprint,
 };
 
@@ -84,7 +84,7 @@ struct Printed<'a> {
     reason: &'a str,
     ttl_seconds: u64,
     public_key: &'a str,
-    /// The user who has signed.
+    /// The user who has signed just now.
     signed_by: Option<&'a str>,
     expires_at: Option<u64>,
 }
@@ -183,7 +183,10 @@ fn print(global: &Global, file: &Path, request: &BehalfRequest, text: &str) -> R
         reason: &request.reason,
         ttl_seconds: request.ttl_seconds,
         public_key: &request.public_key,
-        signed_by: request.consent.as_ref().map(|it| it.label.as_str()),
+        signed_by: request
+            .consent
+            .as_ref()
+            .map(|it| it.unverified_label.as_str()),
         expires_at: request.consent.as_ref().map(|it| it.expires_at),
     };
     global.print(&printed, |_| text.to_owned())
@@ -223,10 +226,5 @@ fn text(file: &Path, request: &BehalfRequest) -> String {
         ("addresses", "the one that it asks from".to_owned()),
         ("pass key", key.unwrap_or_default()),
     ]);
-    if let Some(consent) = &request.consent {
-        let ends = consent.expires_at;
-        rows.push(("signed by", consent.label.clone()));
-        rows.push(("ends", format!("{} ({})", left(now(), ends), moment(ends))));
-    }
     told("pass on behalf of a user,", file, &rows)
 }

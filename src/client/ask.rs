@@ -8,7 +8,7 @@ use super::{
     key::Key,
     key_text::public_text,
     logins::login_name,
-    pass::{Known, Pass, Wanted, received},
+    pass::{Known, Received, Wanted, received},
     requests::RequestView,
     server_info::ServerInfo,
 };
@@ -22,7 +22,7 @@ use crate::{
 
 /// The server's answer to an ask.
 pub(super) enum Answer {
-    Pass(Box<Pass>),
+    Pass(Box<Received>),
     /// The request that was opened, or that was open already.
     Request(Box<RequestView>),
 }

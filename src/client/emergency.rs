@@ -16,7 +16,6 @@ use super::{
     Client, Error,
     cache::PassFiles,
     choose::PassRequest,
-    clock::now,
     key::{Key, KeyPlace},
     key_text::public_text,
     pass::{Pass, received},
@@ -184,14 +183,14 @@ impl Client {
             emergency: Some(signature_request.proof()),
         };
         let answer = server.passes().issue(Request::new(request)).await?;
-        let pass = received(
+        let received = received(
             &answer.into_inner(),
             &ask.clone().into(),
             &key.public(),
             &server_info,
         )?;
+        let pass = self.take(received).await;
         files.keep(key, &KeyPlace::Own, &pass, target.is_some())?;
-        self.remember_certified(&ask.host, pass.host_certificate_until, now())?;
         if target.is_none() {
             self.remember_pass(&ask, &files, &pass.certificate).await?;
         }

@@ -21,7 +21,7 @@ use super::{
     revoked_hosts,
     server_info::ServerInfo,
     ssh::{alias::settings, command_line::CommandLine},
-    state::State,
+    state::{Lock, State},
     words::{check_host, included, is_pattern, quote},
 };
 use crate::ssh::host_name;
@@ -35,6 +35,10 @@ const FIRST_LINE: &str =
 
 /// The hosts that have a certificate, and until when, in the state folder.
 const CERTIFIED: &str = "certified-hosts.json";
+
+/// The lock on [`CERTIFIED`], [`STRICT`] and the list of revoked host certificates. They are of all
+/// servers: the lock on one server's folder does not protect them.
+const TURN: &str = "certified-hosts.lock";
 
 /// The ssh configuration for [`CERTIFIED`].
 const STRICT: &str = "strict_hosts";
@@ -77,8 +81,14 @@ impl Client {
     ///
     /// # Errors
     /// Returns [`Error::File`] if a file cannot be read or written.
-    pub(super) fn remember_certified(&self, host: &str, until: u64, now: u64) -> Result<(), Error> {
+    pub(super) async fn remember_certified(
+        &self,
+        host: &str,
+        until: u64,
+        now: u64,
+    ) -> Result<(), Error> {
         let root = self.state.root();
+        let turn = turn(&root).await?;
         let mut hosts = certified(&root)?;
         let before = hosts.clone();
         hosts.retain(|_, until| *until > now);
@@ -93,24 +103,36 @@ impl Client {
         }
         let json = serde_json::to_vec(&hosts).map_err(|error| Error::other(error.to_string()))?;
         root.write(CERTIFIED, &json)?;
-        self.write_strict()
+        self.write_strict(&turn)
     }
 
     /// Writes the ssh configuration for certified hosts and revoked certificates, if it differs.
     ///
     /// # Errors
     /// Returns [`Error::File`] if a file cannot be read or written.
-    pub(super) fn write_strict(&self) -> Result<(), Error> {
+    pub(super) fn write_strict(&self, _turn: &Lock) -> Result<(), Error> {
+        let root = self.state.root();
+        match self.strict_change()? {
+            Some(text) => root.write(STRICT, text.as_bytes()),
+            None => Ok(()),
+        }
+    }
+
+    /// What [`STRICT`] should say, if it says something else.
+    ///
+    /// # Errors
+    /// Returns [`Error::File`] if a file cannot be read.
+    pub(super) fn strict_change(&self) -> Result<Option<String>, Error> {
         let root = self.state.root();
         let hosts = certified(&root)?;
         let revoked = revoked_hosts::file(root.folder());
         let revoked = revoked.as_deref().map(plain_quote).transpose()?;
         let text = strict(hosts.keys().map(String::as_str), revoked.as_deref());
-        match root.read(STRICT)? {
-            Some(before) if before == text => Ok(()),
-            None if hosts.is_empty() && revoked.is_none() => Ok(()),
-            Some(_) | None => root.write(STRICT, text.as_bytes()),
-        }
+        Ok(match root.read(STRICT)? {
+            Some(before) if before == text => None,
+            None if hosts.is_empty() && revoked.is_none() => None,
+            Some(_) | None => Some(text),
+        })
     }
 
     /// Whether the server has said that this host has a certificate, valid at `now`.
@@ -176,6 +198,14 @@ impl Client {
         }
         Ok(more)
     }
+}
+
+/// Waits for the turn to change what ssh reads about certified hosts.
+///
+/// # Errors
+/// As [`State::lock`].
+pub(super) async fn turn(root: &State) -> Result<Lock, Error> {
+    root.lock_on(TURN).await
 }
 
 /// Our file for an ssh that has these settings in force, beside those that it reads already. None
@@ -347,15 +377,46 @@ mod tests {
         .unwrap()
     }
 
-    #[test]
-    fn only_a_certified_host_by_the_name_that_ssh_compares_is_strict_and_no_choice_of_the_users_changes()
+    /// Each command read the list, and wrote it with its own host alone.
+    #[tokio::test(flavor = "multi_thread")]
+    async fn commands_at_the_same_time_lose_no_certified_host() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut commands = tokio::task::JoinSet::new();
+        for number in 0..32 {
+            let client = client(folder.path());
+            commands.spawn(async move {
+                let host = format!("web-{number}");
+                client.remember_certified(&host, 2000, 1000).await.unwrap();
+            });
+        }
+        commands.join_all().await;
+        let client = client(folder.path());
+        for number in 0..32 {
+            let host = format!("web-{number}");
+            assert!(client.is_certified(&host, 1000).unwrap(), "{host}");
+        }
+        let strict = client.state.read(STRICT).unwrap().unwrap();
+        assert_eq!(strict.matches("Match final host").count(), 32, "{strict}");
+    }
+
+    #[tokio::test]
+    async fn only_a_certified_host_by_the_name_that_ssh_compares_is_strict_and_no_choice_of_the_users_changes()
      {
         let folder = tempfile::tempdir().unwrap();
         let client = client(folder.path());
-        client.remember_certified("WEB-1", 2000, 1000).unwrap();
-        client.remember_certified("web-2", 1500, 1000).unwrap();
-        client.remember_certified("web-3", 0, 1000).unwrap();
-        client.remember_certified("we\"b", 2000, 1000).unwrap();
+        client
+            .remember_certified("WEB-1", 2000, 1000)
+            .await
+            .unwrap();
+        client
+            .remember_certified("web-2", 1500, 1000)
+            .await
+            .unwrap();
+        client.remember_certified("web-3", 0, 1000).await.unwrap();
+        client
+            .remember_certified("we\"b", 2000, 1000)
+            .await
+            .unwrap();
         let strict = client.state.read(STRICT).unwrap().unwrap();
         assert_eq!(strict.matches("Match final host").count(), 2, "{strict}");
         for (settings, expected) in [
@@ -377,7 +438,7 @@ mod tests {
             let more = client.known_hosts_settings(settings, 1700).unwrap();
             assert_eq!(!more.is_empty(), expected, "{settings}");
         }
-        client.remember_certified("web-1", 0, 1700).unwrap();
+        client.remember_certified("web-1", 0, 1700).await.unwrap();
         let strict = client.state.read(STRICT).unwrap().unwrap();
         assert!(!strict.contains("Match"), "{strict}");
     }

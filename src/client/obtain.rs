@@ -156,16 +156,14 @@ impl Client {
         let wanted = signed.wanted(&wish).await?;
         files.check_named()?;
         files.prepare()?;
-        let host = wanted.ask.host.clone();
         let pass = self.issued(&signed, wanted, &key).await?;
         files.keep(&key, &signed.login.key, &pass, true)?;
-        self.remember_certified(&host, pass.host_certificate_until, now())?;
         self.forget_request(wish.request.unwrap_or_default())
             .await?;
         Ok(pass)
     }
 
-    /// Gets a fresh pass into the ssh-agent, which drops it when it expires. Nothing is written to
+    /// Gets a fresh pass into the ssh-agent, which drops it when it expires. It is not written to
     /// disk.
     ///
     /// # Errors
@@ -219,7 +217,6 @@ impl Client {
         let ask = wanted.ask.clone();
         let pass = self.issued(signed, wanted, key).await?;
         files.keep(key, &signed.login.key, &pass, false)?;
-        self.remember_certified(&ask.host, pass.host_certificate_until, now())?;
         self.remember_pass(&ask, &files, &pass.certificate).await?;
         Ok((files, pass))
     }
@@ -232,7 +229,7 @@ impl Client {
     async fn issued(&self, signed: &Signed, wanted: Wanted, key: &Key) -> Result<Pass, Error> {
         let login = wanted.login.clone();
         let view = match signed.issue(wanted, key).await? {
-            Answer::Pass(pass) => return Ok(*pass),
+            Answer::Pass(received) => return Ok(self.take(*received).await),
             Answer::Request(view) => view,
         };
         self.remember_request(&view).await?;
@@ -252,7 +249,7 @@ impl Client {
             ..PassRequest::default()
         };
         match signed.issue(signed.wanted(&wish).await?, key).await? {
-            Answer::Pass(pass) => Ok(*pass),
+            Answer::Pass(received) => Ok(self.take(*received).await),
             Answer::Request(view) => Err(Error::Pending { id: view.id }),
         }
     }

@@ -15,7 +15,6 @@ use super::{
     cache::PassFiles,
     carried,
     choose::PassRequest,
-    clock::now,
     credentials::authorized,
     key::Key,
     key_text::public_text,
@@ -26,13 +25,13 @@ use crate::{
     ledger::consent::{self, Consent},
     proto::{ask_bytes, v1},
     ssh::sshsig::Namespace,
-    unix_seconds::UnixSeconds,
+    unix_seconds::{UnixSeconds, moment},
 };
 
 /// The command that writes the file.
 const PREPARE: &str = "daypass on-behalf prepare";
 
-/// Life of a consent in seconds; the server takes no more than twice that.
+/// Life of a consent in seconds, by the server's clock, which takes no more than twice that.
 const LIFE: u64 = 5 * 60;
 
 /// What a bastion asks for, and the user's consent once it is signed: the content of the file.
@@ -70,8 +69,9 @@ pub(crate) struct BehalfRequest {
 #[derive(Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct SignedConsent {
-    /// The user's display name.
-    pub label: String,
+    /// The user's display name. The signature does not cover it: nothing depends on it.
+    #[serde(rename = "label")]
+    pub unverified_label: String,
     /// The user's ID token.
     token: String,
     /// The token of the sign-in, if `token` is a renewed one.
@@ -150,6 +150,13 @@ impl BehalfRequest {
     }
 }
 
+impl SignedConsent {
+    /// The user's key. The server issues no pass unless it has signed the consent.
+    fn key(&self) -> Result<PublicKey, Error> {
+        PublicKey::from_openssh(&self.public_key).map_err(|_| damaged())
+    }
+}
+
 impl Client {
     /// What this machine's identity asks for on behalf of a user.
     ///
@@ -180,7 +187,8 @@ impl Client {
         })
     }
 
-    /// Signs the consent with the user's own session. The server takes it once, for 5 minutes.
+    /// Signs the consent with the user's own session. The server takes it once, for 5 minutes by
+    /// its own clock: this machine's and the bastion's may be wrong.
     ///
     /// # Errors
     /// Returns [`Error::SignIn`] if the user is not signed in with a bound token, and
@@ -191,10 +199,10 @@ impl Client {
         expect_server(&request.server, &signed.server_info.server_name)?;
         expect_bound(&login.binding_secret)?;
         let key = Key::open(&login.key, &self.state)?;
-        let expires_at = now().saturating_add(LIFE);
+        let expires_at = signed.server_time().await?.saturating_add(LIFE);
         let message = request.message(&login.token_hash(), expires_at)?;
         request.consent = Some(SignedConsent {
-            label: login.label.clone(),
+            unverified_label: login.label.clone(),
             token: login.token.clone(),
             original: login.original.clone().unwrap_or_default(),
             binding_secret: login.binding_secret.clone(),
@@ -222,12 +230,6 @@ impl Client {
                     .to_owned(),
             )
         })?;
-        if given.expires_at <= now() {
-            return Err(Error::TimedOut(
-                "the consent is void: let the user sign again with: daypass on-behalf sign"
-                    .to_owned(),
-            ));
-        }
         let signed = self.signed_in().await?;
         let (login, info) = (&signed.login, &signed.server_info);
         expect_server(&request.server, &info.server_name)?;
@@ -239,14 +241,14 @@ impl Client {
                 "it was prepared by another sign-in: prepare a new one here".to_owned(),
             ));
         }
+        expect_unexpired(given.expires_at, signed.server_time().await?)?;
         let ask = request.wire();
         let files = match target {
             Some(files) => {
                 files.check_named()?;
                 files.clone()
             }
-            // Beside passes of this machine's own, and apart for each user.
-            None => PassFiles::of_ask(&self.state, &labelled(&ask, &given.label)),
+            None => PassFiles::on_behalf(&self.state, &ask, &given.key()?),
         };
         files.prepare()?;
         let message = redeeming(request, given, login.token_hash(), &key, login.secret()?).await?;
@@ -256,7 +258,8 @@ impl Client {
             .issue_for(authorized(login, message)?)
             .await?;
         let answer = answer.into_inner();
-        let pass = received(&answer, &ask.into(), &key.public(), info)?;
+        let received = received(&answer, &ask.into(), &key.public(), info)?;
+        let pass = self.take(received).await;
         files.keep(&key, &login.key, &pass, target.is_some())?;
         Ok((files, pass))
     }
@@ -278,7 +281,6 @@ async fn redeeming(
     let blob = key.public().to_bytes();
     let blob = blob.map_err(|error| Error::other(error.to_string()))?;
     let message = consent::presentation(&request.server, &token, &blob, &consent);
-    let damaged = |_| Error::Usage("the file is damaged: let the user sign it again".to_owned());
     Ok(v1::IssueForRequest {
         ask: Some(request.wire()),
         proof: Some(v1::KeyProof {
@@ -291,7 +293,9 @@ async fn redeeming(
             original_token: given.original.clone(),
             proof: Some(v1::KeyProof {
                 public_key: given.public_key.clone(),
-                binding_secret: STANDARD.decode(&given.binding_secret).map_err(damaged)?,
+                binding_secret: STANDARD
+                    .decode(&given.binding_secret)
+                    .map_err(|_| damaged())?,
                 signature: given.signature.clone(),
             }),
             expires_at: given.expires_at,
@@ -299,12 +303,8 @@ async fn redeeming(
     })
 }
 
-/// The ask by which the pass's files are named. The server never sees it.
-fn labelled(ask: &v1::Ask, label: &str) -> v1::Ask {
-    v1::Ask {
-        reason: format!("on behalf of {label}: {}", ask.reason),
-        ..ask.clone()
-    }
+fn damaged() -> Error {
+    Error::Usage("the file is damaged: let the user sign it again".to_owned())
 }
 
 fn expect_bound(binding_secret: &str) -> Result<(), Error> {
@@ -313,6 +313,19 @@ fn expect_bound(binding_secret: &str) -> Result<(), Error> {
             "this sign-in is bound to no key, and a pass on behalf of a user needs one that is (not --device)",
         )),
         _ => Ok(()),
+    }
+}
+
+/// Refuses a consent that is void by the server's clock.
+fn expect_unexpired(expires_at: u64, server: u64) -> Result<(), Error> {
+    match server <= expires_at {
+        true => Ok(()),
+        false => Err(Error::TimedOut(format!(
+            "the consent is void since {}, and the server's clock says {}: let the user sign again with: daypass \
+             on-behalf sign",
+            moment(expires_at),
+            moment(server)
+        ))),
     }
 }
 

@@ -9,7 +9,7 @@ mod role;
 
 use ssh_key::{Certificate, PublicKey};
 
-use super::{Error, clock::now, server_info::ServerInfo};
+use super::{Client, Error, clock::now, server_info::ServerInfo};
 use crate::{
     proto::v1::{self, issue_response::Answer},
     ssh::options::CriticalOption,
@@ -33,6 +33,14 @@ pub struct Pass {
     /// First second (Unix) at which the host has no valid host certificate any more; 0 if it has
     /// none.
     pub host_certificate_until: u64,
+}
+
+/// A pass that has been checked, and what its answer says of the host is not remembered yet:
+/// [`Client::take`] does that, and there is no other way to the pass.
+#[derive(Debug)]
+pub(super) struct Received {
+    pass: Pass,
+    host: String,
 }
 
 /// An ask, and what is known about its answer.
@@ -63,7 +71,7 @@ pub(super) fn received(
     wanted: &Wanted,
     key: &PublicKey,
     server_info: &ServerInfo,
-) -> Result<Pass, Error> {
+) -> Result<Received, Error> {
     let pass = match &answer.answer {
         Some(Answer::Pass(pass)) => pass,
         Some(Answer::Request(request)) => return Err(Error::Pending { id: request.id }),
@@ -81,7 +89,24 @@ pub(super) fn received(
         trusted: &server_info.ca_fingerprints(),
         now: now(),
     };
-    check(pass, &expected).map_err(Error::Untrusted)
+    let pass = check(pass, &expected).map_err(Error::Untrusted)?;
+    let host = wanted.ask.host.clone();
+    Ok(Received { pass, host })
+}
+
+impl Client {
+    /// The pass, after this machine has remembered until when its host has a certificate. The pass
+    /// is there even if that fails: it cannot be asked for again if it redeemed a request or a
+    /// consent.
+    pub(super) async fn take(&self, Received { pass, host }: Received) -> Pass {
+        let until = pass.host_certificate_until;
+        if let Err(error) = self.remember_certified(&host, until, now()).await {
+            self.say(&format!(
+                "note: ssh may not refuse a false {host} that has no certificate: {error}"
+            ));
+        }
+        pass
+    }
 }
 
 /// Checks a pass and its jump pass.

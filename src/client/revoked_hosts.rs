@@ -13,6 +13,7 @@ use base64::{Engine, engine::general_purpose::STANDARD};
 use super::{
     Client, Error,
     connect::{Address, Server},
+    known_hosts::turn,
     server_info::{self, ServerInfo},
     state::State,
 };
@@ -31,6 +32,12 @@ pub(super) const FILE: &str = "revoked_hosts";
 /// The list of one server, in base64.
 const OF_SERVER: &str = "revoked-hosts";
 
+/// Bytes of a list at most: of a gRPC message.
+const LARGEST: usize = 4 * 1024 * 1024;
+
+/// Bytes of a list's file at most: base64 makes 4 bytes of 3.
+const LARGEST_FILE: u64 = 6 * 1024 * 1024;
+
 impl Client {
     /// Fetches the server's list if it is another one than is on disk, and writes the file for ssh.
     /// An older list than the one on disk is refused.
@@ -43,51 +50,97 @@ impl Client {
         server: &Server,
         known: &ServerInfo,
     ) -> Result<(), Error> {
-        let root = self.state.root();
         // A server that signs no host certificates any more: none of its own is accepted.
-        if known.host_ca_keys.is_empty() {
-            return self.write_revoked_hosts();
-        }
-        let kept = of_server(&root, &server.address)?;
-        let kept_version = kept.as_ref().map_or(0, Krl::version);
-        let published = known.host_revocations_version;
-        // A smaller number proves nothing: another command may have fetched a newer list since the
-        // server said it. The list decides.
-        if published != kept_version {
-            let request = GetRevocationsRequest { hosts: true };
-            let answer = server.trust_service().get_revocations(request).await?;
-            let bytes = answer.into_inner().krl;
-            let krl = Krl::parse(&bytes).map_err(|error| Error::Untrusted(error.to_string()))?;
-            let expected = published.max(kept_version);
-            if krl.version() < expected {
-                return Err(older(krl.version(), expected));
-            }
-            if !is_own(&krl, &known.host_ca_keys) {
-                return Err(Error::Untrusted(
-                    "its list of revoked host certificates names a key that is not its own: it \
-                     could take the hosts of another server away"
-                        .to_owned(),
-                ));
-            }
-            // Another command may have written a newer one meanwhile.
-            let written = of_server(&root, &server.address)?;
-            if written.is_none_or(|it| it.version() < krl.version()) {
+        if !known.host_ca_keys.is_empty()
+            && let Some((krl, bytes)) = self.newer_list(server, known).await?
+        {
+            let root = self.state.root();
+            let _turn = turn(&root).await?;
+            // Another command may have fetched a newer one meanwhile.
+            let kept = of_server(&root, &server.address).unwrap_or_default();
+            if kept.is_none_or(|kept| kept.version() < krl.version()) {
                 let file = server_info::file(&server.address, OF_SERVER);
                 root.write(file, STANDARD.encode(&bytes).as_bytes())?;
             }
         }
-        self.write_revoked_hosts()
+        self.write_revoked_hosts().await
+    }
+
+    /// The server's list, if it is newer than the one on disk.
+    ///
+    /// A server that publishes an older version may be one of several, behind the one that answered
+    /// last. For the list it looks at the shared ledger, so the list decides.
+    async fn newer_list(
+        &self,
+        server: &Server,
+        known: &ServerInfo,
+    ) -> Result<Option<(Krl, Vec<u8>)>, Error> {
+        let kept = self.kept_list(&server.address);
+        let kept = kept.as_ref().map_or(0, Krl::version);
+        let published = known.host_revocations_version;
+        if published == kept {
+            return Ok(None);
+        }
+        let request = GetRevocationsRequest { hosts: true };
+        let answer = server.trust_service().get_revocations(request).await?;
+        let bytes = answer.into_inner().krl;
+        if bytes.len() > LARGEST {
+            return Err(Error::Untrusted(
+                "its list of revoked host certificates is too large".to_owned(),
+            ));
+        }
+        let krl = Krl::parse(&bytes).map_err(|error| Error::Untrusted(error.to_string()))?;
+        if krl.version() < published.max(kept) {
+            return Err(older(krl.version(), published.max(kept)));
+        }
+        if !is_own(&krl, &known.host_ca_keys) {
+            return Err(Error::Untrusted(
+                "its list of revoked host certificates names a key that is not its own: it \
+                 could take the hosts of another server away"
+                    .to_owned(),
+            ));
+        }
+        Ok(Some((krl, bytes)).filter(|(krl, _)| krl.version() > kept))
+    }
+
+    /// The list of a server on disk. A file that cannot be read as one counts as none, and the user
+    /// is told: if it were an error, no list would ever take its place.
+    fn kept_list(&self, address: &Address) -> Option<Krl> {
+        match of_server(&self.state.root(), address) {
+            Ok(kept) => kept,
+            Err(error) => {
+                self.say(&format!(
+                    "note: the list of revoked host certificates of {} counts as none until it is fetched again: {error}",
+                    address.as_str()
+                ));
+                None
+            }
+        }
     }
 
     /// Writes the file for ssh from the lists of all servers, once there is a list. It is never
     /// removed: an ssh that was told of it may be about to read it. No network.
-    fn write_revoked_hosts(&self) -> Result<(), Error> {
+    async fn write_revoked_hosts(&self) -> Result<(), Error> {
+        if self.change()?.is_none() && self.strict_change()?.is_none() {
+            return Ok(());
+        }
+        let root = self.state.root();
+        let turn = turn(&root).await?;
+        // Another command may have written it meanwhile.
+        if let Some(bytes) = self.change()? {
+            root.write(FILE, &bytes)?;
+        }
+        self.write_strict(&turn)
+    }
+
+    /// What the file for ssh should hold, if it holds something else.
+    fn change(&self) -> Result<Option<Vec<u8>>, Error> {
         let root = self.state.root();
         let mut revoked = Vec::new();
         let (mut version, mut made_at) = (0, UnixSeconds(0));
         let addresses = self.all_servers()?.into_iter().map(|it| it.address());
         for address in addresses.chain([self.address()]) {
-            let Some(krl) = of_server(&root, &address?)? else {
+            let Ok(Some(krl)) = of_server(&root, &address?) else {
                 continue;
             };
             version = version.max(krl.version());
@@ -102,14 +155,12 @@ impl Client {
         }
         let list = Krl::new(version, made_at, revoked);
         if list.is_empty() && file(root.folder()).is_none() {
-            return Ok(());
+            return Ok(None);
         }
         let bytes = list.publish();
         let bytes = bytes.map_err(|error| Error::other(error.to_string()))?;
-        if std::fs::read(root.path(FILE)).ok().as_ref() != Some(&bytes) {
-            root.write(FILE, &bytes)?;
-        }
-        self.write_strict()
+        let is_there = std::fs::read(root.path(FILE)).ok().as_ref() == Some(&bytes);
+        Ok((!is_there).then_some(bytes))
     }
 }
 
@@ -128,12 +179,24 @@ pub(super) fn file(root: &Path) -> Option<PathBuf> {
     file.is_file().then_some(file)
 }
 
-/// The last list of a server; none if it had none. A damaged file counts as none: it is fetched
-/// again.
+/// The last list of a server; none if it had none.
+///
+/// # Errors
+/// Returns the error if its file cannot be read, or is damaged or too large.
 fn of_server(root: &State, address: &Address) -> Result<Option<Krl>, Error> {
-    let text = root.read(server_info::file(address, OF_SERVER))?;
-    let bytes = text.and_then(|text| STANDARD.decode(text.trim()).ok());
-    Ok(bytes.and_then(|bytes| Krl::parse(&bytes).ok()))
+    let name = server_info::file(address, OF_SERVER);
+    let Some(text) = root.read_within(&name, LARGEST_FILE)? else {
+        return Ok(None);
+    };
+    let bytes = STANDARD.decode(text.trim()).ok();
+    let krl = bytes.and_then(|bytes| Krl::parse(&bytes).ok());
+    match krl {
+        Some(krl) => Ok(Some(krl)),
+        None => Err(Error::other(format!(
+            "{} is damaged",
+            root.path(name).display()
+        ))),
+    }
 }
 
 fn older(sent: u64, kept: u64) -> Error {
@@ -173,6 +236,46 @@ mod tests {
             vec![blob(OWN), blob(OTHER)],
         ] {
             assert!(!is_own(&list(&others), &own), "{others:?}");
+        }
+    }
+
+    fn client(folder: &Path) -> Client {
+        Client::new(crate::client::Settings {
+            server: Some("https://ca.example.com".to_owned()),
+            state_dir: Some(folder.to_owned()),
+            ca_file: None,
+            say: |_| {},
+        })
+        .unwrap()
+    }
+
+    /// A list above 3 MiB was written, and was too large to be read again: it was an error before
+    /// a smaller one could be fetched, for this server and all others.
+    #[tokio::test]
+    async fn the_largest_list_is_read_again_and_a_file_that_is_none_stops_nothing() {
+        let folder = tempfile::tempdir().unwrap();
+        let client = client(folder.path());
+        let (root, address) = (client.state.root(), client.address().unwrap());
+        let file = root.path(server_info::file(&address, OF_SERVER));
+        let ca = key::parse(OWN).unwrap().to_bytes().unwrap();
+        let serials = 1..=(LARGEST as u64 - 1024) / 8;
+        let one = |serial| Revoked {
+            serial,
+            ca: ca.clone(),
+        };
+        let largest = Krl::new(9, UnixSeconds(1), serials.map(one));
+        let bytes = largest.publish().unwrap();
+        root.write(&file, STANDARD.encode(&bytes).as_bytes())
+            .unwrap();
+        assert_eq!(client.kept_list(&address), Some(largest));
+        client.write_revoked_hosts().await.unwrap();
+        assert_eq!(std::fs::read(root.path(FILE)).unwrap(), bytes);
+
+        let too_large = "A".repeat(usize::try_from(LARGEST_FILE).unwrap() + 1);
+        for damaged in [too_large.as_bytes(), b"AAAA", b"!", &[0xff]] {
+            root.write(&file, damaged).unwrap();
+            assert_eq!(client.kept_list(&address), None);
+            client.write_revoked_hosts().await.unwrap();
         }
     }
 }

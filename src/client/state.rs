@@ -179,10 +179,22 @@ impl State {
     /// # Errors
     /// Returns the error if the file cannot be read, is not UTF-8, or is larger than 4 MiB.
     pub(crate) fn read(&self, name: impl AsRef<Path>) -> Result<Option<String>, Error> {
+        self.read_within(name, LARGEST)
+    }
+
+    /// [`State::read`], of a file of so many bytes at most.
+    ///
+    /// # Errors
+    /// As [`State::read`].
+    pub(super) fn read_within(
+        &self,
+        name: impl AsRef<Path>,
+        largest: u64,
+    ) -> Result<Option<String>, Error> {
         let path = self.path(name);
         match fs::metadata(&path) {
             Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
-            Ok(metadata) if metadata.len() > LARGEST => {
+            Ok(metadata) if metadata.len() > largest => {
                 return Err(Error::other(format!("{} is too large", path.display())));
             }
             _ => {}

@@ -51,6 +51,14 @@ impl Signed {
         let expires = self.login.until();
         Ok(WhoAmI { expires, ..seen })
     }
+
+    /// The server's clock, in Unix seconds.
+    ///
+    /// # Errors
+    /// As [`Signed::who_am_i`].
+    pub(super) async fn server_time(&self) -> Result<u64, Error> {
+        Ok(self.who_am_i().await?.server_time)
+    }
 }
 
 /// Asks the server who the caller with this login is.

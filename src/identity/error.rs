@@ -2,7 +2,7 @@
 //!
 //! No variant carries text of a token. A parser's error is kept as its kind and its position only.
 
-use std::sync::Arc;
+use std::{borrow::Cow, sync::Arc};
 
 use openidconnect::SignatureVerificationError;
 use reqwest::StatusCode;
@@ -131,7 +131,7 @@ pub enum Error {
     EmergencyKey(&'static str),
     /// The user's consent is void, or cannot be one for this pass.
     #[error("check the user's consent: {0}")]
-    Consent(&'static str),
+    Consent(Cow<'static, str>),
     /// A token or proof of the user on whose behalf a pass is asked for, not of the caller.
     #[error("{about}{0}", about = reason::OF_USER)]
     OfUser(#[source] Box<Self>),

@@ -17,7 +17,10 @@ use super::{
     error::Error,
     proven::{Identity, KeyHolder, OnBehalf},
 };
-use crate::{ssh::sshsig::Namespace, unix_seconds::UnixSeconds};
+use crate::{
+    ssh::sshsig::Namespace,
+    unix_seconds::{UnixSeconds, moment},
+};
 
 /// Longest life of a consent.
 pub(crate) const CONSENT_LIFE: Duration = Duration::from_secs(10 * 60);
@@ -47,19 +50,30 @@ pub(crate) fn prove(
     now: OffsetDateTime,
 ) -> Result<KeyHolder, Error> {
     let now = UnixSeconds::from(now);
+    // Its end may be by the clock of the user's machine, which the user does not suspect.
+    let clocks = format!(
+        "it ends at {}, and this server's clock says {}",
+        moment(until.get()),
+        moment(now.get())
+    );
     if until < now {
-        return Err(Error::Consent("it is void: let the user sign a new one"));
+        let text = format!("it is void: {clocks}: let the user sign a new one");
+        return Err(Error::Consent(text.into()));
     }
     if until > now.saturating_add(CONSENT_LIFE) {
-        return Err(Error::Consent("it may be good for 10 minutes at most"));
+        let text = format!(
+            "it may be good for 10 minutes at most: {clocks}: correct the clock of the machine that signs, or let it \
+             take the time from the server"
+        );
+        return Err(Error::Consent(text.into()));
     }
     if (user.issuer(), user.subject()) == (by.issuer(), by.subject()) {
-        return Err(Error::Consent("it is your own: ask for a pass as usual"));
+        let text = "it is your own: ask for a pass as usual";
+        return Err(Error::Consent(text.into()));
     }
     if consent.key.key_data() == possession.key.key_data() {
-        return Err(Error::Consent(
-            "it is by the key that the pass would be for",
-        ));
+        let text = "it is by the key that the pass would be for";
+        return Err(Error::Consent(text.into()));
     }
     let holder = proven(Namespace::OnBehalf, by, possession)?;
     let signature = consent.signature.to_owned();
@@ -142,8 +156,18 @@ mod tests {
             let now = OffsetDateTime::UNIX_EPOCH + Duration::from_secs(1000);
             prove(person("alice"), person("edge"), UnixSeconds(until), now).unwrap_err()
         };
-        for until in [0, 999, 1601, u64::MAX] {
-            assert!(matches!(at(until), Error::Consent(_)), "{until}");
+        for (until, says) in [
+            (0, "1970-01-01 00:00:00 UTC"),
+            (999, "1970-01-01 00:16:39 UTC"),
+            (1601, "1970-01-01 00:26:41 UTC"),
+            (u64::MAX, "the end of time"),
+        ] {
+            let refused = at(until);
+            assert!(matches!(refused, Error::Consent(_)), "{until}");
+            // The user cannot find a wrong clock that no refusal names.
+            for clock in [says, "this server's clock says 1970-01-01 00:16:40 UTC"] {
+                assert!(refused.to_string().contains(clock), "{until}: {refused}");
+            }
         }
         for until in [1000, 1600] {
             assert!(matches!(at(until), Error::OtherKey), "{until}");

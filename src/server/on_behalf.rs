@@ -45,7 +45,7 @@ impl Services {
         let user = self.user_of(call, consent).await.map_err(of_user)?;
         let possession = request.proof.as_ref().unwrap_or(&no_proof);
         let signed = consent.proof.as_ref().unwrap_or(&no_proof);
-        let unreadable = |_| Error::Consent("its key is not one that this server takes");
+        let unreadable = |_| Error::Consent("its key is not one that this server takes".into());
         let user = Party {
             identity: user,
             key: key::parse(&signed.public_key).map_err(unreadable)?,

@@ -13,6 +13,10 @@ use crate::ca::signer::message::{Answer, LONGEST_REQUEST, Question};
 /// The longest from the first byte of a question to its last, and for the answer.
 const FRAME: Duration = Duration::from_secs(5);
 
+/// The longest that a caller asks nothing. A daemon asks more often while it issues, and dials
+/// again if it does not. A peer that is gone without a word keeps no place.
+const IDLE: Duration = Duration::from_secs(5 * 60);
+
 /// The longest that a caller keeps others waiting, after it was asked to come back at once.
 const BACK: Duration = Duration::from_secs(2);
 
@@ -20,7 +24,7 @@ const BACK: Duration = Duration::from_secs(2);
 pub(super) async fn serve(service: &Service, mut stream: impl AsyncRead + AsyncWrite + Unpin) {
     let mut turn = None;
     loop {
-        let question = match read(&mut stream, turn.as_ref()).await {
+        let question = match read(&mut stream, turn.as_ref(), IDLE).await {
             Ok(Some(question)) => question,
             Ok(None) => return,
             Err(error) => {
@@ -43,15 +47,20 @@ pub(super) async fn serve(service: &Service, mut stream: impl AsyncRead + AsyncW
     }
 }
 
-/// The next question; none if the caller has left. An idle caller may rest, unless others wait.
+/// The next question; none if the caller has left, or has asked nothing for `idle`. If others wait,
+/// it has less time.
 async fn read(
     stream: &mut (impl AsyncRead + Unpin),
     turn: Option<&Turn>,
+    idle: Duration,
 ) -> io::Result<Option<Vec<u8>>> {
     let mut length = [0; 4];
     let first = stream.read(length.split_at_mut(1).0);
     let first = match turn {
-        None => first.await?,
+        None => match timeout(idle, first).await {
+            Ok(first) => first?,
+            Err(_) => return Ok(None),
+        },
         Some(_) => timeout(BACK, first).await.map_err(|_| late())??,
     };
     if first == 0 {
@@ -90,4 +99,22 @@ async fn write(stream: &mut (impl AsyncWrite + Unpin), answer: &Answer) -> io::R
 
 fn late() -> io::Error {
     io::Error::new(io::ErrorKind::TimedOut, "it is slow")
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "tests")]
+mod tests {
+    use super::*;
+
+    /// Peers that were gone without a word kept the signer's places for good.
+    #[tokio::test]
+    async fn a_caller_that_asks_nothing_is_left_and_one_that_asks_in_time_is_not() {
+        let idle = Duration::from_millis(50);
+        let (mut caller, mut stream) = tokio::io::duplex(64);
+        let asked = timeout(Duration::from_secs(30), read(&mut stream, None, idle)).await;
+        assert_eq!(asked.unwrap().unwrap(), None);
+        caller.write_all(&[0, 0, 0, 1, 1]).await.unwrap();
+        let asked = read(&mut stream, None, Duration::from_secs(30)).await;
+        assert_eq!(asked.unwrap(), Some(vec![1]));
+    }
 }

@@ -10,7 +10,7 @@ use tokio::{
     sync::{OwnedSemaphorePermit, Semaphore},
     time::timeout,
 };
-use tokio_rustls::TlsAcceptor;
+use tokio_rustls::{TlsAcceptor, server::TlsStream};
 
 use super::{
     connection,
@@ -18,8 +18,12 @@ use super::{
     service::Service,
 };
 
-/// Connections at once. A daemon has one.
+/// Connections at once at the socket, and as many over TLS. A daemon has one.
 const CONNECTIONS: usize = 64;
+
+/// TLS handshakes at once. Every caller of the network can begin one, so they have places of their
+/// own: a crowd keeps out neither the users of the socket nor who has shown a certificate.
+const HANDSHAKES: usize = 64;
 
 /// The longest that a TLS handshake takes.
 const HANDSHAKE: Duration = Duration::from_secs(5);
@@ -55,7 +59,9 @@ pub(crate) struct Listeners {
 pub(crate) async fn serve(service: Arc<Service>, listeners: Listeners) {
     let places = Places {
         service,
-        free: Arc::new(Semaphore::new(CONNECTIONS)),
+        socket: Arc::new(Semaphore::new(CONNECTIONS)),
+        certified: Arc::new(Semaphore::new(CONNECTIONS)),
+        handshakes: Arc::new(Semaphore::new(HANDSHAKES)),
         refusals: Arc::default(),
     };
     let socket = async {
@@ -76,7 +82,9 @@ pub(crate) async fn serve(service: Arc<Service>, listeners: Listeners) {
 /// The service, and a bounded number of connections to it.
 struct Places {
     service: Arc<Service>,
-    free: Arc<Semaphore>,
+    socket: Arc<Semaphore>,
+    certified: Arc<Semaphore>,
+    handshakes: Arc<Semaphore>,
     refusals: Arc<Refusals>,
 }
 
@@ -102,7 +110,8 @@ impl Places {
                     continue;
                 }
             }
-            if let Some((service, place)) = self.take() {
+            if let Some(place) = take(&self.socket, &self.refusals) {
+                let service = self.service.clone();
                 tokio::spawn(async move {
                     connection::serve(&service, stream).await;
                     drop(place);
@@ -117,40 +126,46 @@ impl Places {
             let Some(stream) = accepted(accepting).await else {
                 continue;
             };
-            if let Some((service, place)) = self.take() {
+            if let Some(handshake) = take(&self.handshakes, &self.refusals) {
                 let (acceptor, refusals) = (acceptor.clone(), self.refusals.clone());
+                let (service, places) = (self.service.clone(), self.certified.clone());
                 tokio::spawn(async move {
-                    certified(&service, stream, &acceptor, &refusals).await;
-                    drop(place);
+                    let stream = certified(stream, &acceptor, &refusals).await;
+                    drop(handshake);
+                    if let Some(stream) = stream
+                        && let Some(place) = take(&places, &refusals)
+                    {
+                        connection::serve(&service, stream).await;
+                        drop(place);
+                    }
                 });
-            }
-        }
-    }
-
-    /// The service, and room for a connection; none if there is no room.
-    fn take(&self) -> Option<(Arc<Service>, OwnedSemaphorePermit)> {
-        match self.free.clone().try_acquire_owned() {
-            Ok(place) => Some((self.service.clone(), place)),
-            Err(_) => {
-                if let Some(calls) = self.refusals.count(Caller::Crowd) {
-                    tracing::warn!(calls, "refused: too many connections");
-                }
-                None
             }
         }
     }
 }
 
-/// Serves a caller who shows a certificate.
+/// Room for one more; none if there is no room.
+fn take(places: &Arc<Semaphore>, refusals: &Refusals) -> Option<OwnedSemaphorePermit> {
+    match places.clone().try_acquire_owned() {
+        Ok(place) => Some(place),
+        Err(_) => {
+            if let Some(calls) = refusals.count(Caller::Crowd) {
+                tracing::warn!(calls, "refused: too many connections");
+            }
+            None
+        }
+    }
+}
+
+/// The connection of a caller who shows a certificate.
 async fn certified(
-    service: &Service,
     stream: TcpStream,
     acceptor: &TlsAcceptor,
     refusals: &Refusals,
-) {
+) -> Option<TlsStream<TcpStream>> {
     let _ = stream.set_nodelay(true);
     match timeout(HANDSHAKE, acceptor.accept(stream)).await {
-        Ok(Ok(stream)) => connection::serve(service, stream).await,
+        Ok(Ok(stream)) => return Some(stream),
         Ok(Err(error)) => {
             if let Some(calls) = refusals.count(Caller::Uncertified) {
                 tracing::warn!(%error, calls, "refused: a call without a certificate that counts");
@@ -162,6 +177,7 @@ async fn certified(
             }
         }
     }
+    None
 }
 
 /// The connection; none after a pause if the system has none for us.

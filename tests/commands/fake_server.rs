@@ -33,6 +33,8 @@ pub(crate) struct Answers {
     pub(crate) request: v1::Request,
     /// The version of the list of revoked host certificates; none: the real one.
     pub(crate) host_revocations_version: Option<u64>,
+    /// By how much the published version of the list of revoked host certificates is too old.
+    pub(crate) host_revocations_behind: u64,
 }
 
 impl Default for Answers {
@@ -42,6 +44,7 @@ impl Default for Answers {
             issue: Arc::new(|_| v1::IssueResponse::default()),
             request: v1::Request::default(),
             host_revocations_version: None,
+            host_revocations_behind: 0,
         }
     }
 }
@@ -147,6 +150,7 @@ impl Trust for Service {
                 public_key: self.ca_key.clone(),
                 state: ca_key::State::Active.into(),
             });
+        answer.get_mut().host_revocations_version -= self.answers.lock().host_revocations_behind;
         Ok(Response::new(answer.into_inner()))
     }
 

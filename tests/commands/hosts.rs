@@ -1,13 +1,40 @@
 //! `daypass hosts` and `daypass admin hosts`, as an administrator types them.
 
+use std::fs;
+
+use sqlx::{ConnectOptions, sqlite::SqliteConnectOptions};
+
 use crate::{
     fake_server::{Answers, FakeServer},
     support::{
-        env::TestEnv,
+        agent::Agent,
+        command::Done,
+        env::{EnvOptions, TestEnv},
         files,
-        hosts::{SECTION, TestHost, join},
+        hosts::{SECTION, TestHost, join, joined, sync},
+        user::TestUser,
     },
 };
+
+/// Options of a server in this process that knows hosts.
+fn knowing(options: EnvOptions) -> EnvOptions {
+    let file = options.folder().join("host_ca_key");
+    files::write_key(&file, &files::new_key());
+    options.configuration(SECTION.replace("host_ca_key", &file.display().to_string()))
+}
+
+/// A host that has joined, and has reported which certificates it shows.
+async fn reporting(env: &TestEnv, name: &str) -> TestHost {
+    let (host, serials) = joined(env, name).await;
+    let server = env.api.server_name();
+    sync(
+        &env.api,
+        host.reporting(server, &host.report(&[], &serials)),
+    )
+    .await
+    .unwrap();
+    host
+}
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_administrator_adds_a_host_sees_it_and_removes_it() {
@@ -129,4 +156,118 @@ async fn a_smaller_version_than_a_known_one_is_no_alarm_if_the_list_is_as_new() 
     let expected = "and version 1000000 is known here";
     assert!(alarm.contains(expected), "{alarm}");
     assert_eq!(says(None).await, "");
+}
+
+const POLICY: &str = r#"
+[limits]
+ttl = "8h"
+principals = ["root"]
+[hosts]
+web = ["web-*"]
+[audit]
+allow = 'true'
+[admin]
+allow = 'true'
+[[role]]
+name = "shell"
+allow = 'true'
+hosts = ["web"]
+principals = ["root"]
+ttl = "30m"
+on_behalf = { by = 'claims.email == "bob@example.com"' }
+"#;
+
+/// `--agent` and `on-behalf redeem` did not: ssh asked about an impostor as about any new host.
+#[tokio::test(flavor = "multi_thread")]
+async fn whichever_way_a_pass_comes_its_host_is_known_to_have_a_certificate() {
+    let options = knowing(TestEnv::new().policy(POLICY));
+    let env = options.signed_in(&["alice", "bob"]).start().await;
+    reporting(&env, "web-1").await;
+    let agent = Agent::start(env.folder()).await;
+    let at = |name: &str| env.folder().join(name).display().to_string();
+    let (out, sheet) = (at("mine"), at("on-behalf.json"));
+    let run = async |who: &str, words: &str, more: &[&str]| {
+        let mut command = env.command(who, words, more);
+        command.env("SSH_AUTH_SOCK", &agent.socket);
+        Done::of(command).await.exits(words, 0);
+    };
+    let file = |who: &str| env.state(who).join("certified-hosts.json");
+    let is_known = |who: &str| {
+        let text = fs::read_to_string(file(who)).unwrap_or_default();
+        text.contains("\"web-1\"")
+    };
+    let pass = "pass --role shell --host web-1";
+    for (way, more) in [
+        ("in the state folder", vec![]),
+        ("at a path", vec!["--out", &out]),
+        ("in the agent", vec!["--agent"]),
+    ] {
+        assert!(!is_known("alice"), "before: {way}");
+        run("alice", pass, &more).await;
+        assert!(is_known("alice"), "{way}");
+        fs::remove_file(file("alice")).unwrap();
+    }
+    let prepare = "on-behalf prepare shell --host web-1";
+    run("bob", prepare, &["--file", &sheet]).await;
+    run("alice", "on-behalf sign --yes", &[&sheet]).await;
+    assert!(!is_known("bob"));
+    run("bob", "on-behalf redeem", &[&sheet]).await;
+    assert!(is_known("bob"), "on behalf");
+}
+
+/// A server that was a moment behind another one looked like one that was restored from a backup.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_that_is_a_moment_behind_another_one_is_asked_for_the_list_itself() {
+    let options = knowing(TestEnv::new().policy(POLICY));
+    let env = options.signed_in(&["carol"]).start().await;
+    let (_, serials) = joined(&env, "web-1").await;
+    let removed = env.daypass("carol", "admin hosts remove web-1").await;
+    removed.exits("remove", 0);
+    assert!(!serials.is_empty());
+    let server = FakeServer::start(&env.api).await;
+    let mut terminal = env.terminal("alice");
+    let variable = ("DAYPASS_SERVER".to_owned(), server.url.clone());
+    terminal.variables.retain(|(name, _)| name != &variable.0);
+    terminal.variables.push(variable);
+    terminal.sign_in("alice").await;
+    assert!(terminal.file("revoked_hosts").is_file());
+    server.answers(Answers {
+        host_revocations_behind: 1,
+        ..Answers::default()
+    });
+    let done = terminal.run(&["roles"]).await.exits("behind", 0);
+    assert!(!done.stderr.contains("revoked"), "{done:?}");
+}
+
+/// The order was in the ledger, and the administrator was told that it had failed.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_host_is_removed_though_its_last_report_stays() {
+    let options = knowing(TestEnv::new().policy(POLICY));
+    let env = options.signed_in(&["carol"]).start().await;
+    reporting(&env, "web-1").await;
+    let options = SqliteConnectOptions::new().filename(ledger(&env));
+    let mut connection = options.connect().await.unwrap();
+    let fault = "CREATE TRIGGER full BEFORE DELETE ON report \
+                 BEGIN SELECT RAISE(ABORT, 'disk is full'); END";
+    sqlx::query(fault).execute(&mut connection).await.unwrap();
+    let carol: TestUser = env.carol();
+    assert_eq!(carol.remove_host("web-1").await.unwrap().len(), 2);
+    assert!(carol.hosts(false).await.unwrap().is_empty());
+}
+
+/// The database of the world's ledger.
+fn ledger(env: &TestEnv) -> std::path::PathBuf {
+    let mut folders = vec![env.folder().to_owned()];
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.ends_with("ledger.db") {
+                return path;
+            }
+            if path.is_dir() {
+                folders.push(path);
+            }
+        }
+    }
+    panic!("no ledger");
 }

@@ -4,8 +4,9 @@
 use std::fs;
 
 use serde_json::{Value, json};
+use ssh_key::Certificate;
 
-use crate::support::{env::TestEnv, policy};
+use crate::support::{command::Done, env::TestEnv, faketime, policy};
 
 /// Bob's sign-in stands for the bastion's.
 fn policy() -> String {
@@ -30,6 +31,7 @@ fn policy() -> String {
         &role("logs", &logs),
         &role("slow", &[by, policy::APPROVAL]),
         &role("own", &[]),
+        &role("shared", &[by]).replace("'claims.email == \"alice@example.com\"'", "'true'"),
     ]
     .concat()
 }
@@ -119,6 +121,75 @@ async fn a_user_reads_and_signs_the_bastions_file_and_an_auditor_finds_both() {
     let verified = verified.exits("verify", 0).json();
     assert_eq!(verified["decisions"]["wrong"], 0, "{verified}");
     assert_eq!(verified["decisions"]["confirmed"], 1, "{verified}");
+}
+
+/// The label in the file is the user's to choose, and named the folder: the pass of one user took
+/// the place of another's.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_pass_of_each_user_has_a_place_that_no_label_in_the_file_changes() {
+    let env = start().await;
+    let sheet = env.folder().join("on-behalf.json");
+    let path = sheet.to_str().unwrap();
+    let redeem = async |who: &str| {
+        let words = "on-behalf prepare shared --host web-1";
+        let prepared = env.run("bob", words, &["--file", path]).await;
+        prepared.exits("prepare", 0);
+        let signed = env.run(who, "on-behalf sign --yes", &[path]).await;
+        signed.exits(who, 0);
+        let text = fs::read_to_string(&sheet).unwrap();
+        let label = format!("\"label\": \"{who}@example.com\"");
+        assert!(text.contains(&label), "{text}");
+        let changed = text.replace(&label, "\"label\": \"alice@example.com\"");
+        fs::write(&sheet, changed).unwrap();
+        let redeemed = env.run("bob", "on-behalf redeem", &[path]).await;
+        redeemed.exits(who, 0).json()
+    };
+    let (alices, carols) = (redeem("alice").await, redeem("carol").await);
+    for (pass, key_id) in [
+        (&alices, "alice@example.com~via~bob@example.com/shared"),
+        (&carols, "carol@example.com~via~bob@example.com/shared"),
+    ] {
+        assert_eq!(pass["key_id"], key_id);
+        let file = format!("{}-cert.pub", pass["path"].as_str().unwrap());
+        let kept = Certificate::from_openssh(&fs::read_to_string(&file).unwrap()).unwrap();
+        assert_eq!(kept.key_id(), key_id, "{file}");
+    }
+    assert_ne!(alices["path"], carols["path"]);
+    assert_eq!(redeem("alice").await["path"], alices["path"]);
+}
+
+/// The consent ended by the clock of the user's laptop: 6 minutes behind, it was void at once, and
+/// 6 minutes ahead, it was good for too long.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_consent_is_good_for_5_minutes_though_the_users_clock_is_wrong() {
+    let env = start().await;
+    let sheet = env.folder().join("on-behalf.json");
+    let path = sheet.to_str().unwrap();
+    for clock in ["-6m", "+6m"] {
+        let prepared = env.run("bob", PREPARE, &["--file", path]).await;
+        prepared.exits("prepare", 0);
+        let mut sign = env.command("alice", "on-behalf sign --yes", &[path]);
+        sign.envs(faketime::variables()).env("FAKETIME", clock);
+        let signed = Done::of(sign).await.exits(clock, 0).json();
+        let left = signed["expires_at"].as_i64().unwrap() - env.now();
+        assert!((240..=300).contains(&left), "{clock}: {left}");
+        let redeemed = env.run("bob", "on-behalf redeem", &[path]).await;
+        redeemed.exits(clock, 0);
+    }
+    let prepared = env.run("bob", PREPARE, &["--file", path]).await;
+    prepared.exits("prepare", 0);
+    let signed = env.run("alice", "on-behalf sign --yes", &[path]).await;
+    let ends = signed.exits("sign", 0).json()["expires_at"].to_string();
+    let text = fs::read_to_string(&sheet).unwrap();
+    fs::write(&sheet, text.replace(&ends, "1000000000")).unwrap();
+    let void = env.run("bob", "on-behalf redeem", &[path]).await;
+    let void = void.exits("void", 5);
+    for said in [
+        "void since 2001-09-09 01:46:40 UTC",
+        "the server's clock says 20",
+    ] {
+        assert!(void.stderr.contains(said), "{said}: {}", void.stderr);
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

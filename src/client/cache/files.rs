@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use sha2::{Digest, Sha256};
+use ssh_key::{HashAlg, PublicKey};
 
 use crate::{
     client::{
@@ -83,15 +84,17 @@ impl PassFiles {
         let name = if *ask == bare && is_plain(&ask.role) {
             ask.role.clone()
         } else {
-            let digest = digest(&ask_bytes(ask));
-            let role: String = ask
-                .role
-                .chars()
-                .filter(|c| is_plain_char(*c))
-                .take(LONGEST_ROLE)
-                .collect();
-            format!("{role}~{digest}")
+            of_any_ask(ask)
         };
+        Self::within(&state.path(PASSES).join(name))
+    }
+
+    /// For one ask on behalf of the user with this key: beside the passes of this machine's own,
+    /// and apart for each key. A display name is no name for the folder: two users can share one.
+    pub(in crate::client) fn on_behalf(state: &State, ask: &v1::Ask, user: &PublicKey) -> Self {
+        // Whole: a user can make keys until a part of the digest is another user's.
+        let user = base16ct::lower::encode_string(user.fingerprint(HashAlg::Sha256).as_bytes());
+        let name = format!("{}~{user}", of_any_ask(ask));
         Self::within(&state.path(PASSES).join(name))
     }
 
@@ -173,6 +176,13 @@ impl PassFiles {
     }
 }
 
+/// A folder's name for one ask, even one that says no more than the role.
+fn of_any_ask(ask: &v1::Ask) -> String {
+    let role = ask.role.chars().filter(|c| is_plain_char(*c));
+    let role: String = role.take(LONGEST_ROLE).collect();
+    format!("{role}~{}", digest(&ask_bytes(ask)))
+}
+
 /// Characters of a role in a folder's name at most; file systems allow 255 bytes.
 const LONGEST_ROLE: usize = 64;
 
@@ -204,6 +214,8 @@ fn is_plain_char(c: char) -> bool {
 #[cfg(test)]
 #[allow(clippy::unwrap_used, reason = "tests")]
 mod tests {
+    use ssh_key::{Algorithm, PrivateKey, rand_core::OsRng};
+
     use super::*;
 
     #[test]
@@ -220,6 +232,37 @@ mod tests {
             assert!(parent.file_name().unwrap().len() < 100, "{login}");
         }
         assert_ne!(of("a@b"), of("a@c"));
+    }
+
+    #[test]
+    fn each_users_key_has_a_folder_of_its_own_for_one_ask() {
+        let folder = tempfile::tempdir().unwrap();
+        let state = State::new(folder.path()).unwrap();
+        let ask = v1::Ask {
+            role: "r".repeat(300),
+            ..v1::Ask::default()
+        };
+        let key = || {
+            let key = PrivateKey::random(&mut OsRng, Algorithm::Ed25519).unwrap();
+            key.public_key().clone()
+        };
+        let (alice, mallory) = (key(), key());
+        let of = |key: &PublicKey| PassFiles::on_behalf(&state, &ask, key);
+        assert_ne!(of(&alice), of(&mallory));
+        assert_ne!(of(&alice), PassFiles::of_ask(&state, &ask));
+        // The comment is the user's to choose.
+        assert_eq!(
+            of(&PublicKey::new(alice.key_data().clone(), "x")),
+            of(&alice)
+        );
+        let name = of(&alice)
+            .key()
+            .parent()
+            .unwrap()
+            .file_name()
+            .unwrap()
+            .len();
+        assert!(name <= 255, "{name}");
     }
 
     #[test]

@@ -19,6 +19,7 @@ use crate::{
         key::fingerprint,
         sshsig::{self, Namespace},
     },
+    unix_seconds::moment,
 };
 
 /// The command that writes a sheet.
@@ -123,10 +124,14 @@ impl SignatureRequest {
     /// challenge has expired.
     pub(crate) fn read(path: &Path) -> Result<Self, Error> {
         let signature_request: Self = carried::read(path, PREPARE)?;
-        if signature_request.expires_at <= now() {
-            return Err(Error::TimedOut(
-                "its challenge has expired: prepare the emergency again with: daypass emergency prepare".to_owned(),
-            ));
+        let (ends, now) = (signature_request.expires_at, now());
+        if ends <= now {
+            return Err(Error::TimedOut(format!(
+                "its challenge ended at {} by the server's clock, and this machine's clock says {}: if that is right, \
+                 prepare the emergency again with: daypass emergency prepare",
+                moment(ends),
+                moment(now)
+            )));
         }
         Ok(signature_request)
     }

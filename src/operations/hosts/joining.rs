@@ -144,14 +144,7 @@ impl JoinByToken<'_> {
                 who: Some(recorded::who(self.identity)),
                 policy: Some(policy.hash().to_owned()),
             }));
-            // As in [`record`]: the second refusal comes after the commit of another call.
-            let is_known = |it: &store::Error| matches!(it, store::Error::Rejection(it) if it.rule == Rule::HostKeyChanged);
-            if let Err(error) = store.record(joined.clone(), now).await {
-                match store.record(joined, now).await {
-                    Err(again) if is_known(&again) => {}
-                    _ => return Err(error.into()),
-                }
-            }
+            in_two_tries(|| store.record(joined.clone(), now)).await?;
         }
         let host = store.state(same);
         let host = host.ok_or_else(|| Error::Rejection(Rejection::host_changed(self.wanted)))?;
@@ -172,6 +165,25 @@ impl JoinByToken<'_> {
         let code = denial.reason.code();
         attempt.refuse(authority, code, &detail).await?;
         Err(Error::Denied(denial))
+    }
+}
+
+/// Records a join by `record`. As in [`record`], the second refusal comes after the commit of
+/// another call: the caller then looks with which keys the machine has joined.
+///
+/// # Errors
+/// Returns the first error if the second try fails too.
+async fn in_two_tries<F>(record: impl Fn() -> F) -> Result<(), store::Error>
+where
+    F: Future<Output = Result<u64, store::Error>>,
+{
+    let Err(error) = record().await else {
+        return Ok(());
+    };
+    match record().await {
+        Ok(_) => Ok(()),
+        Err(store::Error::Rejection(it)) if it.rule == Rule::HostKeyChanged => Ok(()),
+        Err(_) => Err(error),
     }
 }
 
@@ -216,4 +228,42 @@ async fn record(
 
 fn bad_code() -> Error {
     Error::Rejection(Rejection::bad_code())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::cell::RefCell;
+
+    use super::*;
+
+    /// The store failed for a moment, the machine joined, and was told that it had not.
+    #[tokio::test]
+    async fn a_machine_has_joined_if_the_second_try_records_it() {
+        let away = || Err(store::Error::Unavailable("away".to_owned()));
+        let refused = |rejection| Err(store::Error::Rejection(rejection));
+        let known = || refused(Rejection::host_changed("web-1"));
+        for (case, answers, tries, has_joined) in [
+            ("at once", vec![Ok(7)], 1, true),
+            ("after a failure", vec![away(), Ok(7)], 2, true),
+            ("after a refusal", vec![known(), Ok(7)], 2, true),
+            ("by another call", vec![known(), known()], 2, true),
+            ("never", vec![away(), away()], 2, false),
+            (
+                "refused",
+                vec![away(), refused(Rejection::bad_code())],
+                2,
+                false,
+            ),
+        ] {
+            let answers = RefCell::new(answers.into_iter());
+            let asked = RefCell::new(0);
+            let joined = in_two_tries(|| {
+                *asked.borrow_mut() += 1;
+                let answer = answers.borrow_mut().next();
+                async { answer.unwrap_or_else(away) }
+            });
+            assert_eq!(joined.await.is_ok(), has_joined, "{case}");
+            assert_eq!(*asked.borrow(), tries, "{case}");
+        }
+    }
 }

@@ -1,6 +1,13 @@
 //! A signer on another machine: mutual TLS, and callers without the certificate.
 
-use std::{fs, io::Read, net::TcpStream, path::Path, time::Duration};
+use std::{
+    fs,
+    io::{Read, Write},
+    net::TcpStream,
+    os::unix::net::UnixStream,
+    path::Path,
+    time::Duration,
+};
 
 use rustls::{
     ClientConfig, ClientConnection, RootCertStore, StreamOwned,
@@ -139,9 +146,47 @@ async fn a_caller_without_the_certificate_that_counts_gets_no_answer() {
     running.stop().await;
 }
 
+/// Callers of the network who said nothing took every place, those of the socket too.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_crowd_of_silent_callers_keeps_no_user_of_the_socket_out() {
+    let (_files, signer, _, port) = site().await;
+    let running = signer.spawn(&[]);
+    let mut certified = tls(&signer, port, Some("server"));
+    assert!(answer(&mut certified).is_some());
+    let crowd: Vec<_> = (0..80)
+        .map(|_| TcpStream::connect(("127.0.0.1", port)).unwrap())
+        .collect();
+    until(async || signer.log().contains("too many connections")).await;
+    // Within the deadline of a handshake.
+    let mut socket = UnixStream::connect(signer.socket()).unwrap();
+    assert!(answer(&mut socket).is_some(), "{}", signer.log());
+    assert!(answer(&mut certified).is_some(), "one that was there stays");
+    until(async || status(&signer, port, Some("server")).is_some()).await;
+    drop(crowd);
+    running.stop().await;
+}
+
 /// The first byte of the answer to the question for its state.
 fn status(signer: &SignerFiles, port: u16, certificate: Option<&str>) -> Option<u8> {
-    use std::io::Write;
+    answer(&mut tls(signer, port, certificate))
+}
+
+/// As [`status`], over a connection that is there.
+fn answer(stream: &mut (impl Read + Write)) -> Option<u8> {
+    stream.write_all(&[0, 0, 0, 1, 1]).ok()?;
+    let mut length = [0; 4];
+    stream.read_exact(&mut length).ok()?;
+    let mut answer = vec![0; u32::from_be_bytes(length) as usize];
+    stream.read_exact(&mut answer).ok()?;
+    answer.first().copied()
+}
+
+/// A connection with this certificate.
+fn tls(
+    signer: &SignerFiles,
+    port: u16,
+    certificate: Option<&str>,
+) -> StreamOwned<ClientConnection, TcpStream> {
     let read = |name: &str| fs::read(signer.path(name)).unwrap();
     let certificates = |name: &str| -> Vec<CertificateDer<'static>> {
         CertificateDer::pem_slice_iter(&read(&format!("{name}.pem")))
@@ -170,9 +215,5 @@ fn status(signer: &SignerFiles, port: u16, certificate: Option<&str>) -> Option<
     stream
         .set_read_timeout(Some(Duration::from_secs(15)))
         .unwrap();
-    let mut stream = StreamOwned::new(session, stream);
-    stream.write_all(&[0, 0, 0, 1, 1]).ok()?;
-    let mut answer = [0; 5];
-    stream.read_exact(&mut answer).ok()?;
-    Some(answer[4])
+    StreamOwned::new(session, stream)
 }
