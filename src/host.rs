@@ -16,6 +16,7 @@ pub(crate) mod files;
 pub(crate) mod host_keys;
 pub(crate) mod join;
 pub(crate) mod keys;
+pub(crate) mod lock;
 pub(crate) mod logins;
 pub(crate) mod recovery;
 pub(crate) mod reload;

@@ -58,10 +58,11 @@ pub(crate) struct Declined {
     pub reason: &'static str,
     /// The server's words, and what helps.
     message: String,
+    is_for_now: bool,
 }
 
 /// The reasons on which an administrator can act, and what helps.
-const DECLINED: [(&str, &str); 13] = [
+const DECLINED: [(&str, &str); 14] = [
     (
         "HOST_CODE_INVALID",
         "the server does not know this join code, or it has expired; check it, or ask an administrator for another one: \
@@ -116,6 +117,10 @@ const DECLINED: [(&str, &str); 13] = [
         "the server does not take the report: the clock of this host or of the server is wrong by minutes, or was put back",
     ),
     (
+        "RATE_LIMITED",
+        "too many calls from this address; try again in a minute",
+    ),
+    (
         "TOO_MANY_REQUESTS",
         "too many calls from this address; try again in a minute",
     ),
@@ -142,17 +147,25 @@ impl Declined {
             None => return None,
         };
         let said = status.message();
+        let is_for_now = status.code() == Code::ResourceExhausted;
         let known = DECLINED.iter().find(|(known, _)| *known == reason);
         Some(match known {
             Some((reason, words)) => Self {
                 reason,
                 message: format!("{words} (the server says: {said})"),
+                is_for_now,
             },
             None => Self {
                 reason: OTHER,
                 message: format!("the server declines: {said} ({reason})"),
+                is_for_now,
             },
         })
+    }
+
+    /// Whether the same call may be taken later: the server limits its callers.
+    pub(super) fn is_for_now(&self) -> bool {
+        self.is_for_now
     }
 
     /// A refusal without a reason of the server's.
@@ -160,6 +173,7 @@ impl Declined {
         Self {
             reason: OTHER,
             message,
+            is_for_now: false,
         }
     }
 }
@@ -204,6 +218,10 @@ pub(crate) enum InvalidAnswer {
     /// The keys are not the ones that the administrator pinned.
     #[error("/ca.pub: {0}")]
     Pin(String),
+    /// A set-up of a host that is set up for this server already: it takes what `host sync` takes.
+    #[error("{0}. This host is set up for this server already, so `host setup` takes no CA keys that `host sync` refuses. {help}",
+        help = help_again(.0))]
+    Again(Box<InvalidAnswer>),
     /// A host certificate is not one that users' ssh would accept for this host.
     #[error("refused the host certificate for {}: {cause}", key.display())]
     HostCertificate {
@@ -306,6 +324,18 @@ impl Error {
     }
 }
 
+/// What helps a host that refuses the keys of a server that it knows.
+fn help_again(cause: &InvalidAnswer) -> &'static str {
+    match cause {
+        InvalidAnswer::OlderKeys { .. } => {
+            "If the server began anew, with an empty ledger: daypass host remove, then daypass host setup"
+        }
+        _ => {
+            "If its active key was lost and replaced, name the new one, as an administrator tells you: --ca-fingerprint SHA256:..."
+        }
+    }
+}
+
 impl InvalidAnswer {
     /// What stands before its words; nothing before those that say it themselves.
     fn preface(&self) -> &'static str {
@@ -324,6 +354,7 @@ impl InvalidAnswer {
             Self::Signature { .. } => "SIGNATURE",
             Self::Keys(_) => "CA_KEYS",
             Self::Pin(_) => "CA_PIN",
+            Self::Again(cause) => cause.reason(),
             Self::HostKeyReplaced { .. } => "HOST_KEY_CHANGED",
             Self::HostCertificate { .. } => "HOST_CERTIFICATE",
             Self::Empty => "KRL_EMPTY",

@@ -1,7 +1,7 @@
 //! The files on a host: their paths, replacing them atomically, and undoing changes.
 
 use std::{
-    fs::{self, File, OpenOptions, Permissions},
+    fs::{self, File, Permissions},
     io::{self, ErrorKind, Read, Write},
     os::unix::fs::{DirBuilderExt, PermissionsExt},
     path::{Path, PathBuf},
@@ -13,6 +13,9 @@ use super::Error;
 
 /// Bytes of a file at most; a revocation list has half of that at most.
 const LARGEST: u64 = 32 * 1024 * 1024;
+
+/// Bytes that the host certificates of one host need at most, amply.
+const ROOM: usize = 16 * 1024;
 
 /// The paths of all files, under one root; `/` except in tests.
 #[derive(Clone, Debug)]
@@ -119,7 +122,7 @@ impl Layout {
         self.folder().join("logins-failed.json")
     }
 
-    /// The lock of a `sync` that compares and replaces files.
+    /// The lock of all that compares and replaces files ([`super::lock`]).
     pub(crate) fn lock(&self) -> PathBuf {
         self.folder().join("lock")
     }
@@ -167,20 +170,19 @@ fn replace_with_mode(path: &Path, bytes: &[u8], mode: u32) -> io::Result<()> {
     File::open(folder)?.sync_all()
 }
 
-/// Waits for the lock on our folder. Dropping the file releases it.
+/// Checks that new files can be written in a folder: its file system may be full or read-only.
 ///
 /// # Errors
-/// Returns [`Error::File`] if the lock file cannot be made.
-pub(crate) async fn lock(layout: &Layout) -> Result<File, Error> {
-    let path = layout.lock();
-    let mut options = OpenOptions::new();
-    let file = options.create(true).truncate(false).write(true).open(&path);
-    let file = file.map_err(Error::file(&path))?;
-    let waiting = tokio::task::spawn_blocking(move || file.lock().map(|()| file));
-    let locked = waiting
-        .await
-        .unwrap_or_else(|error| Err(io::Error::other(error)));
-    locked.map_err(Error::file(&path))
+/// Returns [`Error::File`] with the operating system's error.
+pub(crate) fn check_room(folder: &Path) -> Result<(), Error> {
+    let written = || {
+        let mut file = tempfile::Builder::new()
+            .prefix(".daypass-")
+            .tempfile_in(folder)?;
+        file.write_all(&[0; ROOM])?;
+        file.as_file().sync_all()
+    };
+    written().map_err(Error::file(folder))
 }
 
 /// Changes to files that are undone when this is dropped, newest first, unless [`Changes::keep`] is
@@ -218,10 +220,18 @@ impl Changes {
         if let Some(parent) = path.parent() {
             self.folder(parent)?;
         }
-        let made = fs::DirBuilder::new().mode(0o755).create(path);
-        made.map_err(Error::file(path))?;
-        self.undo.push(Undo::Folder(path.to_owned()));
+        match fs::DirBuilder::new().mode(0o755).create(path) {
+            Ok(()) => self.undo.push(Undo::Folder(path.to_owned())),
+            // Another process was first.
+            Err(_) if path.is_dir() => {}
+            Err(error) => return Err(Error::file(path)(error)),
+        }
         Ok(())
+    }
+
+    /// Notes a file that its writer has made.
+    pub(super) fn made(&mut self, path: &Path) {
+        self.undo.push(Undo::NewFile(path.to_owned()));
     }
 
     /// Writes a file; returns whether that changed it.

@@ -14,7 +14,7 @@ use super::{
     certificate::{self, Expected},
     error::{Declined, InvalidAnswer},
     failed_sync::FailedSync,
-    files::{Layout, read},
+    files::{Layout, check_room, read},
     host_keys::HostKey,
     keys::CaKeys,
     server::Server,
@@ -147,6 +147,8 @@ pub(crate) async fn join(
     {
         return Ok(Some(kept(known)));
     }
+    // Certificates that cannot be written are not asked for.
+    check_room(&site.layout.folder())?;
     let trust = site.server.trust().await?;
     let mut request = JoinHostRequest {
         keys: prove(&keys, &trust.server_name, (HostVerb::Join, &digest)).await?,

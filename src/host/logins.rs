@@ -1,7 +1,7 @@
 //! Reports accepted logins by certificates to the server, which compares them with the ledger.
 //!
-//! The place up to which the log was read is written after the server took the logins. So each is
-//! reported at least once, and the server records none twice.
+//! The place up to which the log was read is written each time the server took some logins. So each
+//! is reported at least once, and the server records none twice.
 
 mod journal;
 mod log_file;
@@ -14,7 +14,10 @@ use jiff::tz::TimeZone;
 use prost::Message;
 use serde::Serialize;
 
-use self::place::{At, Gap, Place};
+use self::{
+    part::Part,
+    place::{At, Gap, Place},
+};
 use super::{
     Error, also_trust,
     files::{Changes, Layout},
@@ -75,8 +78,9 @@ pub(super) fn check_groups(groups: &[String], log: Option<&LoginLog>) -> Result<
 }
 
 /// The time up to which logins were reported; none: never.
-pub(super) fn until(layout: &Layout) -> Option<UnixSeconds> {
-    Some(Place::load(layout).ok()??.until)
+pub(super) fn until(layout: &Layout, now: UnixSeconds) -> Option<UnixSeconds> {
+    let until = Place::load(layout).ok()??.until;
+    Some(until.min(now))
 }
 
 /// The lines that were gone before they were read, if that was within the last day: a sentence.
@@ -117,7 +121,8 @@ pub(super) fn start(
 /// # Errors
 /// Returns [`Error::File`] if the log cannot be read.
 fn begin(layout: &Layout, log: &LoginLog, now: UnixSeconds) -> Result<Place, Error> {
-    match Place::load(layout)? {
+    let known = Place::load(layout)?.map(|place| place.not_after(now));
+    match known {
         Some(place) if place.log == *log => Ok(place),
         // From the same moment on: in a file, its older lines are left out.
         Some(place) => Ok(Place {
@@ -139,15 +144,18 @@ fn begin(layout: &Layout, log: &LoginLog, now: UnixSeconds) -> Result<Place, Err
 
 /// Reports the logins since the last report. Returns a note, if lines were gone before.
 ///
+/// The place is kept after each part that the server took, so that a long log gets on at each sync.
+///
 /// # Errors
 /// Returns the error if the log cannot be read, or the server does not take the logins. The next
-/// sync then begins at the same place.
+/// sync then begins behind the last ones that it took.
 pub(super) async fn report(
     reporter: &Reporter<'_>,
     log: &LoginLog,
     (now, at): (UnixSeconds, u64),
 ) -> Result<(LoginsSync, Option<String>), Error> {
     let layout = reporter.layout;
+    let before = Place::load(layout)?.and_then(|place| place.gap);
     let mut place = begin(layout, log, now)?;
     let part = match log {
         LoginLog::Journal => journal::read(&place).await?,
@@ -155,50 +163,79 @@ pub(super) async fn report(
     };
     let others = also_trust::others(reporter.settings, layout)?;
     let others = others.map(|keys| keys.fingerprints()).unwrap_or_default();
+    let (logins, ends) = logins(&part, &place, log, (&others, now));
+    if part.is_gap {
+        place.gap = Some(Gap {
+            noticed: now,
+            since: place.until,
+        });
+    }
+    let note = (place.gap != before).then(|| place.gap.as_ref().map(Gap::spoken));
+    let mut synced = LoginsSync::default();
+    for few in reports(&logins) {
+        match send(reporter, few, at).await {
+            Ok(foreign) => synced.foreign = synced.foreign.saturating_add(foreign),
+            // The next sync goes on.
+            Err(Error::Declined(declined)) if declined.is_for_now() && synced.reported > 0 => {
+                synced.more = true;
+                break;
+            }
+            Err(error) => return Err(error),
+        }
+        synced.reported += few.len();
+        if let Some(end) = ends.get(synced.reported - 1) {
+            place.at = end.clone();
+            place.save(layout)?;
+        }
+    }
+    if !synced.more {
+        place.at = part.at;
+        if !part.has_more {
+            place.until = now;
+        }
+        place.save(layout)?;
+    }
+    synced.until = place.until;
+    synced.more |= part.has_more;
+    Ok((synced, note.flatten()))
+}
+
+/// The logins that are reported, each with the place after it.
+fn logins(
+    part: &Part,
+    place: &Place,
+    log: &LoginLog,
+    (others, now): (&BTreeSet<String>, UnixSeconds),
+) -> (Vec<Login>, Vec<At>) {
     let zone = TimeZone::system();
-    let logins = part.lines.iter();
-    let logins = logins.filter_map(|line| login(line, &others, (now, &zone)));
     // The journal leaves older entries out itself.
     let since = match (&place.at, log) {
         (At::Since(since), LoginLog::File(_)) => since.get(),
         _ => 0,
     };
-    let logins = logins.filter(|it| it.logged_at.is_none_or(|at| at >= since));
-    let logins: Vec<Login> = logins.collect();
-    let mut foreign = 0_u32;
-    for few in reports(&logins) {
-        let report = LoginReport {
-            at,
-            host: reporter.joined.name.clone(),
-            groups: reporter.settings.groups.clone(),
-            logins: few.to_vec(),
-        }
-        .encode_to_vec();
-        let request = ReportLoginsRequest {
-            keys: reporter.prove(HostVerb::Logins, &report).await?,
-            report,
-        };
-        let answer = reporter.server.report_logins(request).await?;
-        foreign = foreign.saturating_add(answer.foreign);
-    }
-    let new_gap = part.is_gap.then_some(Gap {
-        noticed: now,
-        since: place.until,
+    let lines = part.lines.iter();
+    let logins = lines.filter_map(|line| {
+        let login = login(&line.bytes, others, (now, &zone))?;
+        let is_new = login.logged_at.is_none_or(|at| at >= since);
+        is_new.then(|| (login, line.end.clone()))
     });
-    place.at = part.at;
-    if !part.has_more {
-        place.until = now;
+    logins.unzip()
+}
+
+/// Reports a few logins. Returns how many the ledger does not explain.
+async fn send(reporter: &Reporter<'_>, few: &[Login], at: u64) -> Result<u32, Error> {
+    let report = LoginReport {
+        at,
+        host: reporter.joined.name.clone(),
+        groups: reporter.settings.groups.clone(),
+        logins: few.to_vec(),
     }
-    let note = new_gap.as_ref().map(Gap::spoken);
-    place.gap = new_gap.or(place.gap);
-    place.save(layout)?;
-    let synced = LoginsSync {
-        reported: logins.len(),
-        foreign,
-        until: place.until,
-        more: part.has_more,
+    .encode_to_vec();
+    let request = ReportLoginsRequest {
+        keys: reporter.prove(HostVerb::Logins, &report).await?,
+        report,
     };
-    Ok((synced, note))
+    Ok(reporter.server.report_logins(request).await?.foreign)
 }
 
 /// The login of a line by a certificate of no other CA.

@@ -11,7 +11,8 @@ use serde::Serialize;
 
 use super::{
     Error, Settings, drop_in,
-    files::{Changes, Layout, lock, read},
+    files::{Changes, Layout, read},
+    lock::Lock,
     running_sshd::RunningSshd,
     sshd::{Connection, Sshd},
     sshd_files,
@@ -46,18 +47,22 @@ pub(crate) enum Step {
 /// Returns the error of the step that failed; all its changes are then undone.
 pub(crate) async fn remove(layout: &Layout, program: Option<&Path>) -> Result<RemoveReport, Error> {
     let sshd = Sshd::new(program, &layout.sshd_config())?;
+    let lock = match layout.folder().exists() {
+        true => Some(Lock::wait(layout).await?),
+        false => None,
+    };
     if let Some(text) = our_drop_in(layout)? {
         return take_out(layout, &sshd, &text).await;
     }
-    if !layout.folder().exists() {
+    let Some(lock) = lock else {
         return Ok(RemoveReport {
             step: Step::Nothing,
             files: Vec::new(),
             kept: Vec::new(),
         });
-    }
+    };
     expect_unused(layout, &sshd).await?;
-    delete(layout).await
+    delete(layout, lock)
 }
 
 /// The text of our file in `sshd_config.d`; none if it is gone, or only foreign lines are left.
@@ -147,8 +152,7 @@ async fn expect_unused(layout: &Layout, sshd: &Sshd) -> Result<(), Error> {
 }
 
 /// Deletes our files, and our folder if nothing else is in it.
-async fn delete(layout: &Layout) -> Result<RemoveReport, Error> {
-    let lock = lock(layout).await?;
+fn delete(layout: &Layout, lock: Lock) -> Result<RemoveReport, Error> {
     let mut changes = Changes::default();
     let mut files = Vec::new();
     // Damaged settings name no certificates, and the folder then stays.
@@ -177,11 +181,11 @@ async fn delete(layout: &Layout) -> Result<RemoveReport, Error> {
     changes.keep();
     let folder = layout.folder();
     fs::remove_file(layout.lock()).map_err(Error::file(layout.lock()))?;
-    drop(lock);
     // A folder with files of others stays.
     if fs::remove_dir(&folder).is_ok() {
         files.push(folder);
     }
+    drop(lock);
     let step = match files.is_empty() {
         true => Step::Nothing,
         false => Step::Files,

@@ -3,7 +3,7 @@
 //!
 //! A failure here never keeps the host from fetching CA keys and revocations.
 
-use std::{fs, path::Path};
+use std::path::Path;
 
 use prost::Message;
 use ssh_key::Certificate;
@@ -12,9 +12,10 @@ use super::{
     Error, Settings,
     doctor::faults,
     failed_sync::FailedSync,
-    files::{Layout, lock, read, replace},
+    files::{Layout, check_room, read, replace},
     join::{self, Check},
     keys::CaKeys,
+    lock::Lock,
     logins::{self, LoginsSync},
     reload,
     reporter::Reporter,
@@ -120,7 +121,9 @@ async fn tell(
     if let Some(log) = options.logins.as_ref().or(settings.logins.as_ref()) {
         (host.logins, until) = report_logins(&reporter, log, times, notes).await;
     }
-    let (renewed, refused) = report(&reporter, times, until, options).await?;
+    let unwritable = unwritable(layout);
+    notes.extend(unwritable.clone());
+    let (renewed, refused) = report(&reporter, times, (until, unwritable), options).await?;
     notes.extend(refused);
     Ok(renewed)
 }
@@ -154,7 +157,7 @@ async fn report_logins(
             notes.push(format!("this host could not report logins: {error}"));
             // The error of the report is the one to show, not that of keeping it.
             let _ = FailedSync::save_at(&failed, now, &error);
-            let until = logins::until(reporter.layout).unwrap_or_default();
+            let until = logins::until(reporter.layout, now).unwrap_or_default();
             (None, Some(until))
         }
     }
@@ -164,11 +167,14 @@ async fn report_logins(
 async fn report(
     reporter: &Reporter<'_>,
     (now, at): (UnixSeconds, u64),
-    logins_until: Option<UnixSeconds>,
+    (logins_until, unwritable): (Option<UnixSeconds>, Option<String>),
     options: &SyncOptions,
 ) -> Result<(bool, Option<String>), Error> {
     let (layout, joined) = (reporter.layout, reporter.joined);
     let effective = reporter.effective.as_ref();
+    let keeps_certificates = unwritable.is_some();
+    let found = faults(layout, options.sshd.as_deref(), now).await;
+    let found = unwritable.into_iter().chain(found);
     let report = HostReport {
         at,
         host: joined.name.clone(),
@@ -176,12 +182,13 @@ async fn report(
         krl_version: krl_version(effective),
         sshd_version: reporter.sshd.version().await.unwrap_or_default(),
         daypass_version: env!("CARGO_PKG_VERSION").to_owned(),
-        faults: shortened(faults(layout, options.sshd.as_deref(), now).await),
+        faults: shortened(found),
         certificates: certificates(layout, joined)?
             .iter()
             .map(Certificate::serial)
             .collect(),
         logins_until: logins_until.map(UnixSeconds::get),
+        keeps_certificates,
     }
     .encode_to_vec();
     let request = SyncHostRequest {
@@ -202,13 +209,28 @@ async fn report(
     let user_keys = sync::trusted(layout)?;
     let check = Check::of(&reporter.trust, &user_keys, now)?;
     let files = check.all(joined, &reporter.keys, &answer.certificates, layout)?;
-    let _lock = lock(layout).await?;
+    let _lock = Lock::wait(layout).await?;
+    // A set-up may have joined with other host keys in between.
+    if Settings::load(layout)?.joined.as_ref() != Some(joined) {
+        return Ok((false, None));
+    }
     // First: a host that loses power in between reloads its sshd once too often.
     reload::remember(layout)?;
     for (file, text) in files {
         replace(&file, text.as_bytes())?;
     }
     Ok((true, None))
+}
+
+/// Why this host cannot write new certificates, if it cannot: it then asks for none.
+fn unwritable(layout: &Layout) -> Option<String> {
+    let Err(Error::File { path, source }) = check_room(&layout.folder()) else {
+        return None;
+    };
+    Some(format!(
+        "files in {} cannot be written ({source}): no host certificates are renewed; make room there, or make it writable",
+        path.display()
+    ))
 }
 
 /// The user CA keys that sshd trusts.
@@ -223,7 +245,7 @@ fn trusted(effective: Option<&Effective>) -> Vec<String> {
 /// The version of the revocation list that sshd reads.
 fn krl_version(effective: Option<&Effective>) -> Option<u64> {
     let file = effective?.value("revokedkeys");
-    let bytes = fs::read(file).ok()?;
+    let bytes = read(Path::new(file)).ok()??;
     Some(Krl::parse(&bytes).ok()?.version())
 }
 
@@ -233,9 +255,9 @@ fn certificates(layout: &Layout, joined: &Joined) -> Result<Vec<Certificate>, Er
     Ok(loaded?.into_iter().flatten().collect())
 }
 
-fn shortened(faults: Vec<String>) -> Vec<String> {
-    let faults = faults.into_iter().take(MOST_FAULTS);
+fn shortened(faults: impl Iterator<Item = String>) -> Vec<String> {
     faults
+        .take(MOST_FAULTS)
         .map(|fault| printable::line(&fault, LONGEST_FAULT))
         .collect()
 }

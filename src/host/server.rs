@@ -114,6 +114,12 @@ impl Server {
         outbound::race(attempts).await.map_err(most_telling)
     }
 
+    /// Whether one of these addresses, as settings have them, is one of its.
+    pub(crate) fn is_any_of(&self, addresses: &str) -> bool {
+        let others = parse_all(addresses).unwrap_or_default();
+        others.iter().any(|url| self.urls.contains(url))
+    }
+
     /// The addresses, normalized.
     pub(crate) fn address(&self) -> String {
         let urls: Vec<&str> = self.urls.iter().map(trimmed).collect();

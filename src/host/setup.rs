@@ -5,7 +5,7 @@
 pub(crate) mod audience;
 mod notes;
 mod options;
-mod pins;
+mod trust;
 mod written;
 
 use std::path::{Path, PathBuf};
@@ -13,13 +13,14 @@ use std::path::{Path, PathBuf};
 use serde::Serialize;
 
 pub(crate) use self::options::{LoginsWish, SetupOptions};
+use self::written::Content;
 pub(crate) use self::written::Written;
-use self::{pins::check_keys, written::Content};
 use super::{
     Error, Settings, also_trust, drop_in,
     files::{Changes, Layout, read},
     join::{self, Membership, OnDisk, Site},
     keys::CaKeys,
+    lock::Lock,
     logins,
     server::Server,
     settings::LoginLog,
@@ -78,6 +79,8 @@ pub(crate) struct JoinedReport {
 pub(crate) enum TrustedBy {
     /// The administrator named their fingerprints, or that of a key that signed them all.
     Pin,
+    /// A CA key that this host trusts has signed them: it was set up for this server before.
+    KnownKey,
     /// The administrator named the fingerprint of the server's TLS certificate.
     ServerFingerprint,
     /// Only the server's TLS certificate proves them.
@@ -95,6 +98,9 @@ pub(crate) struct Key {
 
 /// Sets this host up. `now` is Unix seconds.
 ///
+/// A `sync` waits until it is done: what it fetches in between would be replaced by what was read
+/// before.
+///
 /// # Errors
 /// Returns the error of the step that failed; all changes are then undone.
 pub(crate) async fn setup(
@@ -102,9 +108,20 @@ pub(crate) async fn setup(
     options: &SetupOptions,
     now: UnixSeconds,
 ) -> Result<SetupReport, Error> {
+    let mut lock = Lock::wait_first(layout).await?;
+    let report = set_up(layout, options, now).await?;
+    lock.keep();
+    Ok(report)
+}
+
+async fn set_up(
+    layout: &Layout,
+    options: &SetupOptions,
+    now: UnixSeconds,
+) -> Result<SetupReport, Error> {
     let before = Settings::load(layout).ok();
     let is_plain = before.as_ref().is_some_and(|it| it.groups.is_empty());
-    let logins = options.logins.log(before.and_then(|before| before.logins));
+    let logins = (options.logins).log(before.as_ref().and_then(|it| it.logins.clone()));
     let options = &options.completed(layout)?;
     check_words(options)?;
     logins::check_groups(&options.groups, logins.as_ref())?;
@@ -122,7 +139,8 @@ pub(crate) async fn setup(
     };
     let server = Server::new(&settings, roots.as_deref(), options.deadline)?;
     settings.server = server.address();
-    let (keys, trusted_by) = check_keys(&server.ca_keys().await?, options)?;
+    let kept = trust::kept(layout, before.as_ref(), &server)?;
+    let (keys, trusted_by) = trust::ask(&server, options, kept.as_ref()).await?;
     let effective = sshd.effective(&Connection::unlisted()).await?;
     let site = Site {
         layout,

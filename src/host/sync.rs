@@ -9,8 +9,9 @@ use super::{
     Error, Settings, also_trust,
     error::InvalidAnswer,
     failed_sync::FailedSync,
-    files::{Layout, lock, put, read, to_json},
+    files::{Layout, put, read, to_json},
     keys::CaKeys,
+    lock::Lock,
     logins::LoginsSync,
     recovery::{self, Before, Remembered},
     server::{Answer, Server},
@@ -152,8 +153,10 @@ async fn fetch(
         krl: unverified_krl,
         recovery: server.recovery().await?,
     };
-    let _lock = lock(layout).await?;
-    let mut report = take(layout, settings, &answers, (now, options))?;
+    let _lock = Lock::wait(layout).await?;
+    // A set-up may have changed them in between.
+    let settings = Settings::load(layout)?;
+    let mut report = take(layout, &settings, &answers, (now, options))?;
     report.server = server.address();
     report.notes.extend(unusable);
     Ok(report)
@@ -240,7 +243,9 @@ pub(crate) fn trusted(layout: &Layout) -> Result<CaKeys, Error> {
     let path = layout.ca_keys();
     let again = |why: String| {
         let path = path.display();
-        Error::Usage(format!("{path} {why}; run again: daypass host setup"))
+        Error::Usage(format!(
+            "{path} {why}; run again: daypass host setup --server https://HOST:PORT --ca-fingerprint SHA256:..."
+        ))
     };
     let bytes = read(&path)?.ok_or_else(|| again("is missing".to_owned()))?;
     CaKeys::parse(&bytes).map_err(|error| again(format!("is broken ({error})")))
@@ -248,14 +253,19 @@ pub(crate) fn trusted(layout: &Layout) -> Result<CaKeys, Error> {
 
 /// Checks the keys in an answer: a trusted key must have signed them, and an older list must not
 /// replace a newer one.
-fn check_keys(trusted: &CaKeys, answer: &Answer) -> Result<CaKeys, InvalidAnswer> {
-    let mut keys = CaKeys::parse(&answer.body)?;
+pub(super) fn check_keys(trusted: &CaKeys, answer: &Answer) -> Result<CaKeys, InvalidAnswer> {
+    let keys = CaKeys::parse(&answer.body)?;
     trusted.verify(
         "/ca.pub",
         Namespace::CaKeys,
         &answer.body,
         &answer.signatures,
     )?;
+    not_older(trusted, keys)
+}
+
+/// Refuses an older list with other keys than those that are trusted.
+pub(super) fn not_older(trusted: &CaKeys, mut keys: CaKeys) -> Result<CaKeys, InvalidAnswer> {
     let (sent, kept) = (keys.version, trusted.version);
     if sent < kept && keys.fingerprints() != trusted.fingerprints() {
         return Err(InvalidAnswer::OlderKeys { sent, kept });

@@ -22,6 +22,7 @@ use ssh_key::{
     PublicKey, SshSig,
     certificate::{Builder, CertType},
 };
+use tokio::sync::Semaphore;
 use tonic::{Code, Request, Response, Status, service::Routes};
 use tonic_types::{ErrorDetails, StatusExt};
 
@@ -51,8 +52,12 @@ pub(crate) struct State {
     /// Whether it lacks `ReportLogins`, as an older server does.
     pub(crate) lacks_logins: bool,
     pub(crate) joins: usize,
+    /// Every join waits for a permit of it.
+    pub(crate) gate: Option<Arc<Semaphore>>,
     pub(crate) reports: Vec<HostReport>,
     pub(crate) logins: Vec<LoginReport>,
+    /// How many more reports of logins are taken before the caller is over its rate.
+    pub(crate) takes: usize,
     /// The keys that have joined.
     keys: Option<Vec<String>>,
 }
@@ -77,8 +82,10 @@ impl FakeHosts {
             refuse: None,
             lacks_logins: false,
             joins: 0,
+            gate: None,
             reports: Vec::new(),
             logins: Vec::new(),
+            takes: usize::MAX,
             keys: None,
         })))
     }
@@ -153,8 +160,15 @@ impl Hosts for FakeHosts {
         request: Request<JoinHostRequest>,
     ) -> Result<Response<JoinHostResponse>, Status> {
         let request = request.into_inner();
+        let gate = {
+            let mut state = self.0.lock();
+            state.joins += 1;
+            state.gate.clone()
+        };
+        if let Some(gate) = gate {
+            gate.acquire().await.unwrap().forget();
+        }
         let mut state = self.0.lock();
-        state.joins += 1;
         state.refusal()?;
         let digest = join_code::hash(&request.code).unwrap();
         if Some(digest) != join_code::hash(CODE) {
@@ -197,8 +211,9 @@ impl Hosts for FakeHosts {
         if report.at.abs_diff(now() * 1000) > 300_000 {
             return Err(refused("HOST_REPORT"));
         }
+        let may_renew = !report.keeps_certificates;
         state.reports.push(report);
-        let certificates = match std::mem::take(&mut state.is_due) {
+        let certificates = match may_renew && std::mem::take(&mut state.is_due) {
             true => state.certify(&request.keys),
             false => Vec::new(),
         };
@@ -220,6 +235,12 @@ impl Hosts for FakeHosts {
         }
         let digest = Sha256::digest(&request.report).into();
         verify(&request.keys, HostVerb::Logins, digest);
+        if state.takes == 0 {
+            let details = ErrorDetails::with_error_info("RATE_LIMITED", "daypass", HashMap::new());
+            let code = Code::ResourceExhausted;
+            return Err(Status::with_error_details(code, "try again", details));
+        }
+        state.takes -= 1;
         let report = LoginReport::decode(&*request.report).unwrap();
         state.logins.push(report);
         Ok(Response::new(ReportLoginsResponse { foreign: 0 }))

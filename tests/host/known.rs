@@ -531,3 +531,30 @@ async fn a_host_that_shows_no_certificate_to_anyone_is_found() {
         "{wrong:?}"
     );
 }
+
+/// At each sync, a full or read-only file system would cost the server certificates that are lost.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_host_that_cannot_write_asks_for_no_certificates_and_says_so() {
+    let (_, server, host) = joined().await;
+    server.hosts.0.lock().is_due = true;
+    let serial = server.hosts.0.lock().serial;
+    let folder = host.path("daypass");
+    let script = format!(
+        "mount --bind {0} {0} && mount -o remount,bind,ro {0} && exec \"$@\"",
+        folder.display()
+    );
+    let namespace = ["unshare", "--mount", "sh", "-c", &script, "sh"].map(str::to_owned);
+    let before = host.everything();
+    let output = host.daypass_in(&namespace, &["sync"]).await;
+    assert!(!output.status.success(), "{output:?}");
+    assert_eq!(host.everything(), before);
+    let report = server.hosts.0.lock().reports.pop().unwrap();
+    assert!(report.keeps_certificates, "{report:?}");
+    let told = &report.faults[0];
+    assert!(told.contains("cannot be written (Read-only"), "{told}");
+    assert_eq!(server.hosts.0.lock().serial, serial);
+    let report = host.json(&["sync"]).await;
+    assert_eq!(report["host"]["renewed"], true, "{report}");
+    let reports = server.hosts.0.lock().reports.clone();
+    assert!(reports.last().is_some_and(|it| !it.keeps_certificates));
+}

@@ -463,6 +463,7 @@ for word in "$@"; do case $word in
     _UID=0) is_root=yes ;;
     --lines=1) tail -n 1 "$here/journal"; exit ;;
     --cursor=*) cursor=${word#--cursor=} ;;
+    --since=*) echo "$word" >>"$here/asked" ;;
 esac; done
 [ -n "$is_root" ] || { echo "it was asked for entries of every account" >&2; exit 1; }
 if [ -e "$here/broken" ]; then echo "Failed to open journal" >&2; exit 1; fi
@@ -471,6 +472,14 @@ if [ -z "$cursor" ]; then cat "$here/journal"; exit; fi
 grep -q "\"__CURSOR\":\"$cursor\"" "$here/journal" || { cat "$here/journal"; exit; }
 sed -n "/\"__CURSOR\":\"$cursor\"/,\$p" "$here/journal"
 "#;
+
+/// sshd's words about a login.
+fn accepted(serial: u64) -> String {
+    format!(
+        "Accepted publickey for root from 192.0.2.7 port 41234 ssh2: ED25519-CERT SHA256:kkkk ID alice/shell \
+         (serial {serial}) CA ED25519 SHA256:cccc"
+    )
+}
 
 struct Journal {
     server: FakeCa,
@@ -510,11 +519,7 @@ impl Journal {
     }
 
     fn accept(&mut self, program: &str, serial: u64) {
-        let message = format!(
-            "Accepted publickey for root from 192.0.2.7 port 41234 ssh2: ED25519-CERT SHA256:kkkk ID alice/shell \
-             (serial {serial}) CA ED25519 SHA256:cccc"
-        );
-        self.log(program, &message);
+        self.log(program, &accepted(serial));
     }
 
     /// The journal without its first entries.
@@ -656,7 +661,7 @@ async fn the_journal_is_read_from_the_last_place_on_and_a_fault_of_it_stops_no_s
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_host_of_sixty_four_groups_reports_logins_and_one_of_more_is_refused_at_its_set_up() {
-    let mut site = Site::start().await;
+    let site = Site::start().await;
     let group = |number: usize| format!("{number:02}{}", "g".repeat(62));
     let named = |count: usize| -> Vec<String> {
         let groups = (0..count).map(group);
@@ -710,4 +715,92 @@ async fn an_sshd_that_logs_too_little_is_said() {
     let faults = journal.faults().await;
     assert!(faults.contains("loglevel is SILENT"), "{faults}");
     assert!(faults.contains("fingerprinthash is MD5"), "{faults}");
+}
+
+/// A server with tight limits, and a host that was off the net for days.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_long_log_gets_on_at_each_sync_although_the_server_takes_a_part_of_it() {
+    let mut journal = Journal::start().await;
+    journal
+        .host
+        .set_up(&journal.server, &["--join", CODE])
+        .await;
+    journal.host.json(&["setup", "--logins"]).await;
+    let file = format!("--logins={}", journal.folder.path().join("log").display());
+    for words in [&["sync"][..], &["sync", &file]] {
+        let _ = fs::write(journal.folder.path().join("log"), "");
+        journal.server.hosts.0.lock().takes = usize::MAX;
+        journal.daypass(words).await;
+        journal.told();
+        let mut text = String::new();
+        for serial in 0..250 {
+            journal.accept("sshd", serial);
+            text.push_str(&format!(
+                "Nov 29 21:30:01 web-1 sshd[7]: {}\n",
+                accepted(serial)
+            ));
+        }
+        fs::write(journal.folder.path().join("log"), text).unwrap();
+        for (takes, expected, more) in [(2, 0..200, true), (1, 200..250, false), (1, 0..0, false)] {
+            journal.server.hosts.0.lock().takes = takes;
+            let report = journal.daypass(words).await;
+            assert_eq!(journal.told(), expected.clone().collect::<Vec<u64>>());
+            let logins = &report["host"]["logins"];
+            assert_eq!(logins["reported"], expected.count(), "{report}");
+            assert_eq!(logins["more"], more, "{report}");
+        }
+        // None is taken: that is a fault.
+        journal.accept("sshd", 250);
+        let text = fs::read_to_string(journal.folder.path().join("log")).unwrap();
+        let text = format!("{text}Nov 29 21:30:01 web-1 sshd[7]: {}\n", accepted(250));
+        fs::write(journal.folder.path().join("log"), text).unwrap();
+        journal.server.hosts.0.lock().takes = 0;
+        let report = journal.daypass(words).await;
+        assert!(
+            report["notes"].to_string().contains("too many calls"),
+            "{report}"
+        );
+        journal.server.hosts.0.lock().takes = 1;
+        journal.daypass(words).await;
+        assert_eq!(journal.told(), [250]);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_clock_that_was_put_back_after_the_set_up_hides_no_login_for_days() {
+    let mut journal = Journal::start().await;
+    journal
+        .host
+        .set_up(&journal.server, &["--join", CODE])
+        .await;
+    journal.host.json(&["setup", "--logins"]).await;
+    let place = journal.host.path("daypass/logins.json");
+    let ahead = now() + 30 * 86400;
+    let text = serde_json::json!({ "log": "journal", "until": ahead, "at": { "since": ahead } });
+    fs::write(&place, text.to_string()).unwrap();
+    let report = journal.daypass(&["sync"]).await;
+    assert!(
+        report["notes"]
+            .to_string()
+            .contains("clock of this host was put back"),
+        "{report}"
+    );
+    assert!(
+        journal
+            .faults()
+            .await
+            .contains("clock of this host was put back")
+    );
+    let until = |report: &Value| report["host"]["logins"]["until"].as_i64().unwrap();
+    assert!(until(&report) <= now(), "{report}");
+    let asked = fs::read_to_string(journal.folder.path().join("asked")).unwrap();
+    let since = asked
+        .lines()
+        .next_back()
+        .unwrap()
+        .trim_start_matches("--since=@");
+    assert!(since.parse::<i64>().unwrap() <= now(), "{asked}");
+    journal.accept("sshd", 7);
+    journal.daypass(&["sync"]).await;
+    assert!(journal.told().contains(&7));
 }

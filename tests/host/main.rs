@@ -10,6 +10,7 @@
 )]
 
 mod accepts;
+mod again;
 mod ca;
 mod fake_ca;
 mod fake_hosts;

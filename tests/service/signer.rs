@@ -420,7 +420,7 @@ async fn a_crowd_at_a_token_that_hangs_is_refused_within_the_deadline() {
     let lines = token.lines("daypass-ca");
     let softhsm = token.module.display().to_string();
     files.replace_ca_key(&lines.replace(&softhsm, &module));
-    let mut process = token.spawn(&files);
+    let mut process = files.spawn(&["env", &token.variable()]);
     wedged(&files, &mut process, |is_hanging| match is_hanging {
         true => fs::write(&hang, "").unwrap(),
         false => fs::remove_file(&hang).unwrap(),

@@ -114,6 +114,7 @@ impl TestHost {
             faults: Vec::new(),
             certificates: certificates.to_vec(),
             logins_until: None,
+            keeps_certificates: false,
         }
     }
 

@@ -54,7 +54,7 @@ pub(super) fn check(scene: &Scene<'_>) -> Result<Vec<Finding>, Error> {
         Ok(gap) => findings.extend(gap.map(|gap| Finding::wrong(CHECK, gap))),
         Err(error) => findings.push(Finding::wrong(CHECK, error.to_string())),
     }
-    if let Some(until) = logins::until(scene.layout).filter(|_| findings.is_empty()) {
+    if let Some(until) = logins::until(scene.layout, scene.now).filter(|_| findings.is_empty()) {
         let ago = spoken(scene.now.seconds_since(until));
         findings.push(Finding::good(
             CHECK,

@@ -10,7 +10,7 @@ use tokio::{
 };
 
 use super::{
-    part::{MOST_BYTES, MOST_LOGINS, Part, is_login},
+    part::{Line, MOST_BYTES, MOST_LOGINS, Part, is_login},
     place::{At, Place},
 };
 use crate::{
@@ -118,7 +118,10 @@ async fn entries(
         part.at = At::Cursor(entry.cursor);
         let text = line.strip_suffix(b"\n").unwrap_or(&line);
         if !is_place && text.len() <= LONGEST_LINE && is_login(text) {
-            part.lines.push(text.to_vec());
+            part.lines.push(Line {
+                bytes: text.to_vec(),
+                end: part.at.clone(),
+            });
         }
         if bytes >= MOST_BYTES || part.lines.len() >= MOST_LOGINS {
             part.has_more = true;

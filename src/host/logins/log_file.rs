@@ -2,8 +2,8 @@
 
 use std::{
     fs::{self, File},
-    io::{self, BufReader, Read, Seek, SeekFrom},
-    os::unix::fs::MetadataExt,
+    io::{self, BufReader, Seek, SeekFrom},
+    os::unix::fs::{FileExt, MetadataExt},
     path::{Path, PathBuf},
     time::SystemTime,
 };
@@ -11,7 +11,7 @@ use std::{
 use sha2::{Digest, Sha256};
 
 use super::{
-    part::{MOST_BYTES, MOST_LOGINS, Part, is_login},
+    part::{Line, MOST_BYTES, MOST_LOGINS, Part, is_login},
     place::{At, Place},
 };
 use crate::{
@@ -31,14 +31,14 @@ const MOST_FILES: usize = 64;
 /// Returns [`Error::File`] if it cannot be read.
 pub(super) fn end(path: &Path) -> Result<At, Error> {
     let place = || {
-        let mut file = File::open(path)?;
+        let file = File::open(path)?;
         let metadata = file.metadata()?;
-        place(&mut file, metadata.ino(), metadata.len())
+        place(&file, metadata.ino(), metadata.len())
     };
     place().map_err(Error::file(path))
 }
 
-fn place(file: &mut File, inode: u64, offset: u64) -> io::Result<At> {
+fn place(file: &File, inode: u64, offset: u64) -> io::Result<At> {
     Ok(At::Offset {
         inode,
         offset,
@@ -46,13 +46,28 @@ fn place(file: &mut File, inode: u64, offset: u64) -> io::Result<At> {
     })
 }
 
-/// Hex SHA-256 of the last bytes before the offset.
-fn mark(file: &mut File, offset: u64) -> io::Result<String> {
+/// Hex SHA-256 of the last bytes before the offset. Does not move the place where the file is read.
+fn mark(file: &File, offset: u64) -> io::Result<String> {
     let from = offset.saturating_sub(MARK);
-    file.seek(SeekFrom::Start(from))?;
-    let mut bytes = Vec::new();
-    file.take(offset - from).read_to_end(&mut bytes)?;
-    Ok(base16ct::lower::encode_string(&Sha256::digest(bytes)))
+    let mut digest = Sha256::new();
+    let mut buffer = [0; MARK as usize];
+    let mut at = from;
+    while at < offset {
+        let wanted = usize::try_from(offset - at).unwrap_or(usize::MAX);
+        let wanted = buffer.len().min(wanted);
+        let Some(buffer) = buffer.get_mut(..wanted) else {
+            break;
+        };
+        let read = match file.read_at(buffer, at) {
+            Ok(0) => break,
+            Ok(read) => read,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+            Err(error) => return Err(error),
+        };
+        digest.update(buffer.get(..read).unwrap_or_default());
+        at += read as u64;
+    }
+    Ok(base16ct::lower::encode_string(&digest.finalize()))
 }
 
 /// Reads the lines after the place: first those of the rotated file that has it, then those of the
@@ -109,10 +124,10 @@ fn all(path: &Path, at: &At) -> io::Result<Part> {
 
 /// Whether the file has the place. One that is read from its beginning is known by its number.
 fn continues(path: &Path, (inode, offset): (u64, u64), expected: &str) -> io::Result<bool> {
-    let mut file = File::open(path)?;
+    let file = File::open(path)?;
     let metadata = file.metadata()?;
     let is_same = offset > 0 || metadata.ino() == inode;
-    Ok(is_same && metadata.len() >= offset && mark(&mut file, offset)? == expected)
+    Ok(is_same && metadata.len() >= offset && mark(&file, offset)? == expected)
 }
 
 /// `NAME.1`, `NAME-20261130` and others beside the file that are not compressed, oldest first.
@@ -162,9 +177,12 @@ fn lines(path: &Path, mut offset: u64, mut budget: u64, part: &mut Part) -> io::
         offset += read;
         budget = budget.saturating_sub(read);
         if line.len() <= LONGEST_LINE && is_login(&line) {
-            part.lines.push(line.clone());
+            part.lines.push(Line {
+                bytes: line.clone(),
+                end: place(log.get_ref(), inode, offset)?,
+            });
         }
     }
-    part.at = place(&mut log.into_inner(), inode, offset)?;
+    part.at = place(log.get_ref(), inode, offset)?;
     Ok(budget)
 }

@@ -12,13 +12,21 @@ pub(super) const MOST_LOGINS: usize = 1000;
 /// The part of a log that one sync read.
 #[derive(Debug, Default)]
 pub(super) struct Part {
-    pub(super) lines: Vec<Vec<u8>>,
+    pub(super) lines: Vec<Line>,
     /// Where the next one begins.
     pub(super) at: At,
     /// Whether the log has more.
     pub(super) has_more: bool,
     /// Whether lines after the last place are gone.
     pub(super) is_gap: bool,
+}
+
+/// A line about a login.
+#[derive(Debug)]
+pub(super) struct Line {
+    pub(super) bytes: Vec<u8>,
+    /// The place after it.
+    pub(super) end: At,
 }
 
 /// Whether a line is one that is kept for the report.

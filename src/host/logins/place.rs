@@ -60,16 +60,25 @@ impl Default for At {
 #[serde(deny_unknown_fields)]
 pub(super) struct Gap {
     pub(super) noticed: UnixSeconds,
-    /// The time up to which all was read before.
+    /// The time up to which all was read before. Later than `noticed`: the clock was put back.
     pub(super) since: UnixSeconds,
 }
 
 impl Gap {
     pub(super) fn is_recent(&self, now: UnixSeconds) -> bool {
-        now < self.noticed.saturating_add(TOLD)
+        // A clock that was ahead may have noticed it in the future.
+        now.get().abs_diff(self.noticed.get()) < TOLD.as_secs()
     }
 
     pub(super) fn spoken(&self) -> String {
+        if self.since > self.noticed {
+            return format!(
+                "the clock of this host was put back to {} from {} or later, so logins before that were perhaps not reported: \
+                 compare old logs by daypass ledger reconcile",
+                moment(self.noticed.get()),
+                moment(self.since.get())
+            );
+        }
         format!(
             "sshd's log of some time between {} and {} was removed before it was read, so logins in it were not reported: \
              compare old logs by daypass ledger reconcile",
@@ -80,6 +89,22 @@ impl Gap {
 }
 
 impl Place {
+    /// The same for a clock that was put back since: a time in the future is none up to which
+    /// something was read, and nothing is logged after it for long.
+    pub(super) fn not_after(mut self, now: UnixSeconds) -> Self {
+        if let At::Since(since) = self.at
+            && since > now
+        {
+            self.at = At::Since(now);
+            self.gap = Some(Gap {
+                noticed: now,
+                since,
+            });
+        }
+        self.until = self.until.min(now);
+        self
+    }
+
     /// Reads it; none if no logins were reported yet.
     ///
     /// # Errors

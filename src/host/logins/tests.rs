@@ -67,7 +67,7 @@ impl Log {
         self.place.at = part.at;
         let zone = TimeZone::UTC;
         let logins = part.lines.iter();
-        let logins = logins.filter_map(|line| login(line, &BTreeSet::new(), (NOW, &zone)));
+        let logins = logins.filter_map(|line| login(&line.bytes, &BTreeSet::new(), (NOW, &zone)));
         let serials = logins.map(|it| it.certificate.unwrap().serial).collect();
         (serials, part.is_gap)
     }
@@ -228,4 +228,64 @@ fn another_log_is_read_from_the_time_on_up_to_which_the_last_one_was() {
             (new, NOW, At::Since(NOW))
         );
     }
+}
+
+#[tokio::test]
+async fn after_each_line_a_reading_goes_on_behind_it() {
+    let mut log = Log::new();
+    log.log(1);
+    log.append("x\n");
+    log.log(2);
+    fs::rename(log.path("auth.log"), log.path("auth.log.1")).unwrap();
+    log.log(3);
+    let path = log.path("auth.log");
+    let part = log_file::read(&path, &log.place).await.unwrap();
+    let rests = [vec![2, 3], vec![3], vec![]];
+    assert_eq!(part.lines.len(), rests.len());
+    for (line, rest) in part.lines.into_iter().zip(rests) {
+        log.place.at = line.end;
+        assert_eq!(log.read().await, (rest, false));
+    }
+}
+
+/// The first boot of a machine has a clock that is ahead.
+#[test]
+fn a_clock_that_was_put_back_is_a_gap_and_the_log_is_read_from_now_on() {
+    let folder = tempfile::tempdir().unwrap();
+    let layout = Layout::new(folder.path());
+    fs::create_dir_all(layout.logins().parent().unwrap()).unwrap();
+    let ahead = UnixSeconds(NOW.get() + 100 * 24 * 3600);
+    let journal = LoginLog::Journal;
+    let start = begin(&layout, &journal, ahead).unwrap();
+    start.save(&layout).unwrap();
+    assert_eq!(until(&layout, NOW), Some(NOW), "not the future");
+    let path = folder.path().join("auth.log");
+    for log in [journal, LoginLog::File(path)] {
+        let place = begin(&layout, &log, NOW).unwrap();
+        assert_eq!((&place.at, place.until), (&At::Since(NOW), NOW));
+        place.save(&layout).unwrap();
+        let told = gap(&layout, NOW).unwrap().unwrap();
+        assert!(
+            told.contains("the clock of this host was put back"),
+            "{told}"
+        );
+        start.save(&layout).unwrap();
+    }
+    // A place that is no time stays, and so does one of the past.
+    let cursor = At::Cursor("s=1".to_owned());
+    for (at, until) in [(cursor, ahead), (At::Since(NOW), NOW)] {
+        let place = Place {
+            at: at.clone(),
+            until,
+            ..start.clone()
+        }
+        .not_after(NOW);
+        assert_eq!((place.at, place.until, place.gap), (at, NOW, None));
+    }
+    // So does not a gap that was noticed in the future.
+    let noticed = Gap {
+        noticed: ahead,
+        since: NOW,
+    };
+    assert!(noticed.is_recent(ahead) && !noticed.is_recent(NOW));
 }

@@ -2,7 +2,7 @@
 
 use std::{path::PathBuf, time::Duration};
 
-use ssh_key::{Fingerprint, HashAlg};
+use ssh_key::Fingerprint;
 
 use crate::{
     host::{
@@ -68,7 +68,7 @@ impl LoginsWish {
 
 impl SetupOptions {
     /// The same with the settings of the set-up before, if no server is named: a host that is set
-    /// up needs nothing but its join code. The CA keys on disk are then pinned.
+    /// up needs nothing but its join code.
     ///
     /// # Errors
     /// Returns [`Error::Usage`] if there is none.
@@ -90,11 +90,8 @@ impl SetupOptions {
             options.principals_user.clone_from(&before.principals_user);
         }
         if options.pins.is_empty() {
-            let keys = sync::trusted(layout)?;
-            options.pins = keys
-                .iter()
-                .map(|key| key.fingerprint(HashAlg::Sha256))
-                .collect();
+            // They say what to trust. Without them, TLS alone would.
+            sync::trusted(layout)?;
         }
         let kept = |path: PathBuf, is_used: bool| is_used.then_some(path);
         if options.server_fingerprint.is_none() {

@@ -27,6 +27,9 @@ pub(crate) struct Report {
     /// The time up to which it has reported logins; `None` if it does not.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub logins_until: Option<UnixSeconds>,
+    /// Whether it cannot write new certificates, so that none are to be made.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub keeps_certificates: bool,
 }
 
 /// A report as its row keeps it.

@@ -162,6 +162,7 @@ fn read(wire: v1::HostReport) -> Result<Report, Malformed> {
         faults: lines("faults", wire.faults)?,
         certificates: wire.certificates,
         logins_until: wire.logins_until.map(UnixSeconds),
+        keeps_certificates: wire.keeps_certificates,
     })
 }
 
@@ -271,5 +272,6 @@ fn written(report: Report) -> v1::HostReport {
         faults: report.faults,
         certificates: report.certificates,
         logins_until: report.logins_until.map(UnixSeconds::get),
+        keeps_certificates: report.keeps_certificates,
     }
 }

@@ -1,0 +1,184 @@
+//! The lock on the host's files: only its holder compares and replaces them.
+
+use std::{
+    fs::{self, File, OpenOptions},
+    io::{self, ErrorKind},
+    os::unix::fs::MetadataExt,
+    path::Path,
+};
+
+use super::{
+    Error,
+    files::{Changes, Layout},
+};
+
+/// The lock on our folder. It is released when this is dropped.
+#[derive(Debug)]
+pub(crate) struct Lock {
+    /// What was made for it, and goes with it.
+    made: Changes,
+    file: File,
+}
+
+impl Lock {
+    /// Waits for the lock of a host that is set up.
+    ///
+    /// # Errors
+    /// Returns [`Error::File`] if the lock file cannot be made.
+    pub(crate) async fn wait(layout: &Layout) -> Result<Self, Error> {
+        let mut lock = Self::wait_anywhere(layout, false).await?;
+        lock.keep();
+        Ok(lock)
+    }
+
+    /// The same for a host that has no folder of ours yet: it is removed again with the lock,
+    /// unless that is kept.
+    ///
+    /// # Errors
+    /// Returns [`Error::File`] if folder or lock file cannot be made.
+    pub(crate) async fn wait_first(layout: &Layout) -> Result<Self, Error> {
+        Self::wait_anywhere(layout, true).await
+    }
+
+    /// Keeps the folder and the lock file.
+    pub(crate) fn keep(&mut self) {
+        std::mem::take(&mut self.made).keep();
+    }
+
+    async fn wait_anywhere(layout: &Layout, is_first: bool) -> Result<Self, Error> {
+        let path = layout.lock();
+        loop {
+            let mut made = Changes::default();
+            if is_first {
+                made.folder(&layout.folder())?;
+            }
+            let opened = match open(&path, &mut made) {
+                // The one who had the lock removed the folder.
+                Err(error) if is_first && error.kind() == ErrorKind::NotFound => continue,
+                opened => opened.map_err(Error::file(&path))?,
+            };
+            let waiting = tokio::task::spawn_blocking(move || opened.lock().map(|()| opened));
+            let locked = waiting
+                .await
+                .unwrap_or_else(|error| Err(io::Error::other(error)));
+            let file = locked.map_err(Error::file(&path))?;
+            if is_at(&file, &path).map_err(Error::file(&path))? {
+                return Ok(Self { made, file });
+            }
+            // It was removed while this waited: a lock on it keeps no process out.
+            made.keep();
+        }
+    }
+}
+
+impl Drop for Lock {
+    fn drop(&mut self) {
+        // While it is locked: another process may have it right after.
+        drop(std::mem::take(&mut self.made));
+        // Closing the file releases it too.
+        let _ = self.file.unlock();
+    }
+}
+
+/// Opens the lock file, and notes it if it is new.
+fn open(path: &Path, made: &mut Changes) -> io::Result<File> {
+    let mut options = OpenOptions::new();
+    match options.write(true).create_new(true).open(path) {
+        Ok(file) => {
+            made.made(path);
+            Ok(file)
+        }
+        Err(error) if error.kind() == ErrorKind::AlreadyExists => {
+            let mut options = OpenOptions::new();
+            options.write(true).create(true).truncate(false).open(path)
+        }
+        Err(error) => Err(error),
+    }
+}
+
+/// Whether the path still leads to this file.
+fn is_at(file: &File, path: &Path) -> io::Result<bool> {
+    let file = file.metadata()?;
+    match fs::metadata(path) {
+        Ok(there) => Ok((there.dev(), there.ino()) == (file.dev(), file.ino())),
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(false),
+        Err(error) => Err(error),
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "tests")]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    const SOON: Duration = Duration::from_secs(20);
+
+    fn host() -> (tempfile::TempDir, Layout) {
+        let root = tempfile::tempdir().unwrap();
+        let layout = Layout::new(root.path());
+        fs::create_dir_all(layout.ssh_folder()).unwrap();
+        (root, layout)
+    }
+
+    /// Waits until so many wait for a lock on this file.
+    async fn until_waiting(file: &File, count: usize) {
+        let inode = format!(":{} ", file.metadata().unwrap().ino());
+        let waits = |line: &&str| line.contains(" -> ") && line.contains(&inode);
+        let waiting = async {
+            while fs::read_to_string("/proc/locks")
+                .unwrap()
+                .lines()
+                .filter(waits)
+                .count()
+                < count
+            {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+        };
+        tokio::time::timeout(SOON, waiting).await.unwrap();
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn who_waited_for_a_lock_file_that_was_removed_locks_the_new_one() {
+        let (_root, layout) = host();
+        fs::create_dir(layout.folder()).unwrap();
+        let first = Lock::wait(&layout).await.unwrap();
+        let (one, other) = (layout.clone(), layout.clone());
+        let mut one = tokio::spawn(async move { Lock::wait(&one).await.unwrap() });
+        let mut other = tokio::spawn(async move { Lock::wait(&other).await.unwrap() });
+        until_waiting(&first.file, 2).await;
+        fs::remove_file(layout.lock()).unwrap();
+        drop(first);
+        // Only one of them has it.
+        let (held, waits) = tokio::select! {
+            held = &mut one => (held.unwrap(), other),
+            held = &mut other => (held.unwrap(), one),
+        };
+        assert!(is_at(&held.file, &layout.lock()).unwrap());
+        until_waiting(&held.file, 1).await;
+        assert!(!waits.is_finished());
+        drop(held);
+        tokio::time::timeout(SOON, waits).await.unwrap().unwrap();
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn a_first_lock_leaves_nothing_unless_it_is_kept_and_the_next_one_waits_for_that() {
+        let (_root, layout) = host();
+        let first = Lock::wait_first(&layout).await.unwrap();
+        let next = layout.clone();
+        let next = tokio::spawn(async move { Lock::wait_first(&next).await.unwrap() });
+        until_waiting(&first.file, 1).await;
+        drop(first);
+        let mut next = tokio::time::timeout(SOON, next).await.unwrap().unwrap();
+        assert!(is_at(&next.file, &layout.lock()).unwrap());
+        next.keep();
+        drop(next);
+        assert!(layout.lock().exists());
+        fs::remove_dir_all(layout.folder()).unwrap();
+        drop(Lock::wait_first(&layout).await.unwrap());
+        assert!(!layout.folder().exists());
+        assert!(Lock::wait(&layout).await.is_err());
+    }
+}
