@@ -36,10 +36,6 @@ const FIRST_LINE: &str =
 /// The hosts that have a certificate, and until when, in the state folder.
 const CERTIFIED: &str = "certified-hosts.json";
 
-/// The lock on [`CERTIFIED`], [`STRICT`] and the list of revoked host certificates. They are of all
-/// servers: the lock on one server's folder does not protect them.
-const TURN: &str = "certified-hosts.lock";
-
 /// The ssh configuration for [`CERTIFIED`].
 const STRICT: &str = "strict_hosts";
 
@@ -88,7 +84,7 @@ impl Client {
         now: u64,
     ) -> Result<(), Error> {
         let root = self.state.root();
-        let turn = turn(&root).await?;
+        let turn = root.lock_on_hosts().await?;
         let mut hosts = certified(&root)?;
         let before = hosts.clone();
         hosts.retain(|_, until| *until > now);
@@ -198,14 +194,6 @@ impl Client {
         }
         Ok(more)
     }
-}
-
-/// Waits for the turn to change what ssh reads about certified hosts.
-///
-/// # Errors
-/// As [`State::lock`].
-pub(super) async fn turn(root: &State) -> Result<Lock, Error> {
-    root.lock_on(TURN).await
 }
 
 /// Our file for an ssh that has these settings in force, beside those that it reads already. None

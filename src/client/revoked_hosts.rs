@@ -13,7 +13,6 @@ use base64::{Engine, engine::general_purpose::STANDARD};
 use super::{
     Client, Error,
     connect::{Address, Server},
-    known_hosts::turn,
     server_info::{self, ServerInfo},
     state::State,
 };
@@ -55,7 +54,7 @@ impl Client {
             && let Some((krl, bytes)) = self.newer_list(server, known).await?
         {
             let root = self.state.root();
-            let _turn = turn(&root).await?;
+            let _turn = root.lock_on_hosts().await?;
             // Another command may have fetched a newer one meanwhile.
             let kept = of_server(&root, &server.address).unwrap_or_default();
             if kept.is_none_or(|kept| kept.version() < krl.version()) {
@@ -125,7 +124,7 @@ impl Client {
             return Ok(());
         }
         let root = self.state.root();
-        let turn = turn(&root).await?;
+        let turn = root.lock_on_hosts().await?;
         // Another command may have written it meanwhile.
         if let Some(bytes) = self.change()? {
             root.write(FILE, &bytes)?;

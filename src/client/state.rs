@@ -147,6 +147,14 @@ impl State {
         self.lock_on("lock").await
     }
 
+    /// Waits for the turn to change what ssh reads about certified hosts.
+    ///
+    /// # Errors
+    /// As [`State::lock`].
+    pub(super) async fn lock_on_hosts(&self) -> Result<Lock, Error> {
+        self.lock_on("certified-hosts.lock").await
+    }
+
     /// Waits for the lock `name`, which protects less than the whole folder. A caller that holds
     /// both takes it after [`State::lock`], never before it.
     ///

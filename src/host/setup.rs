@@ -14,7 +14,7 @@ use serde::Serialize;
 
 pub(crate) use self::options::{LoginsWish, SetupOptions};
 use self::written::Content;
-pub(crate) use self::written::Written;
+pub(crate) use self::{trust::TrustedBy, written::Written};
 use super::{
     Error, Settings, also_trust, drop_in,
     files::{Changes, Layout, read},
@@ -73,20 +73,6 @@ pub(crate) struct JoinedReport {
     pub certificates: Vec<OnDisk>,
 }
 
-/// Reason why the CA keys are trusted.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "snake_case")]
-pub(crate) enum TrustedBy {
-    /// The administrator named their fingerprints, or that of a key that signed them all.
-    Pin,
-    /// A CA key that this host trusts has signed them: it was set up for this server before.
-    KnownKey,
-    /// The administrator named the fingerprint of the server's TLS certificate.
-    ServerFingerprint,
-    /// Only the server's TLS certificate proves them.
-    Tls,
-}
-
 /// One CA key.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub(crate) struct Key {
@@ -128,15 +114,7 @@ async fn set_up(
     let sshd = sshd_before(layout, options).await?;
     let others = (options.also_trust.as_deref().map(also_trust::read_keys)).transpose()?;
     let roots = roots(options).await?;
-    let mut settings = Settings {
-        server: options.server.clone(),
-        groups: options.groups.clone(),
-        principals_user: options.principals_user.clone(),
-        own_tls_ca: roots.is_some(),
-        also_trust: others.is_some(),
-        joined: None,
-        logins,
-    };
+    let mut settings = settings(options, (roots.is_some(), others.is_some()), logins);
     let server = Server::new(&settings, roots.as_deref(), options.deadline)?;
     settings.server = server.address();
     let kept = trust::kept(layout, before.as_ref(), &server)?;
@@ -176,6 +154,23 @@ async fn set_up(
         files,
     )?;
     Ok(SetupReport { notes, ..report })
+}
+
+/// The settings of a host that has not joined.
+fn settings(
+    options: &SetupOptions,
+    (own_tls_ca, also_trust): (bool, bool),
+    logins: Option<LoginLog>,
+) -> Settings {
+    Settings {
+        server: options.server.clone(),
+        groups: options.groups.clone(),
+        principals_user: options.principals_user.clone(),
+        own_tls_ca,
+        also_trust,
+        joined: None,
+        logins,
+    }
 }
 
 /// What was set up.

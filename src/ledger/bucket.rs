@@ -47,6 +47,8 @@ impl Buckets {
         let identity = (issuer.to_owned(), subject.to_owned());
         let new = || self.new.clone();
         let bucket = self.identities.entry(identity).or_insert_with(new);
+        // Kept also if there is no room: if the clock was set back, time is counted from now on.
+        bucket.settle(now);
         let mut taken = bucket.clone();
         let has_room = (0..count).all(|_| {
             let has_room = taken.has_room(now);
@@ -82,8 +84,12 @@ impl Bucket {
     /// If the clock was set back, the time is counted from `now` on, so the wait is at most one
     /// whole bucket.
     pub(super) fn has_room(&mut self, now: OffsetDateTime) -> bool {
-        self.empty_at = now + self.filled(now);
+        self.settle(now);
         self.filled(now) + self.every <= self.every * self.burst
+    }
+
+    fn settle(&mut self, now: OffsetDateTime) {
+        self.empty_at = now + self.filled(now);
     }
 
     pub(super) fn fill(&mut self, now: OffsetDateTime) {
@@ -148,5 +154,15 @@ mod tests {
             "two are left, and one comes in five minutes"
         );
         assert!(!buckets.take_many(3, "", "web-1", at(8)));
+    }
+    /// Each refusal forgot that the clock had been set back, so a caller waited until the time of the
+    /// clock that had been ahead.
+    #[test]
+    fn after_a_clock_was_set_back_a_caller_waits_for_one_call_at_most() {
+        let mut buckets = Buckets::new(3, Duration::MINUTE);
+        assert!(buckets.take("issuer", "bob", NOW + Duration::days(30)));
+        assert!(!buckets.take("issuer", "bob", NOW));
+        assert!(!buckets.take("issuer", "bob", NOW + Duration::seconds(59)));
+        assert!(buckets.take("issuer", "bob", NOW + Duration::MINUTE));
     }
 }

@@ -6,12 +6,15 @@ use std::sync::{
 };
 
 use bytes::Bytes;
+use sha2::{Digest, Sha256};
 use tokio::{
     sync::{Mutex, MutexGuard},
     time::Instant,
 };
 
+use super::error::Error;
 use crate::{
+    ca::{Ca, document::HostDocument},
     ledger::{EventKind, LedgerState},
     unix_seconds::UnixSeconds,
 };
@@ -27,6 +30,25 @@ pub(crate) struct Document {
     pub more_signatures: Vec<Vec<u8>>,
     /// Hex SHA-256 of the bytes.
     pub digest: String,
+}
+
+impl Document {
+    /// The document with the signature of the key that signs.
+    ///
+    /// # Errors
+    /// Returns [`Error::Ca`] if the key does not sign.
+    pub(super) async fn signed(
+        ca: &Ca,
+        document: HostDocument,
+        body: Vec<u8>,
+    ) -> Result<Self, Error> {
+        Ok(Self {
+            signature: ca.sign_document(document, &body).await?,
+            more_signatures: Vec::new(),
+            digest: base16ct::lower::encode_string(&Sha256::digest(&body)),
+            body: body.into(),
+        })
+    }
 }
 
 /// The revoked passes, for sshd's `RevokedKeys`.

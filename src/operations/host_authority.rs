@@ -62,8 +62,8 @@ impl HostAuthority {
     }
 }
 
-/// Hosts whose certificates could not be signed. Each failure is two events and revokes a serial, so
-/// a host is made to wait twice as long after each, up to a day.
+/// Hosts whose certificates could not be signed. Each failure is two events and revokes a serial,
+/// so a host is made to wait twice as long after each, up to a day.
 #[derive(Default)]
 pub(super) struct Failures(Mutex<BTreeMap<String, Failing>>);
 

@@ -3,7 +3,6 @@
 
 use std::{fmt::Write as _, sync::Arc, time::Duration};
 
-use sha2::{Digest, Sha256};
 use tokio::time::Instant;
 
 pub(crate) use super::documents::{Document, Revocations};
@@ -83,7 +82,7 @@ pub(crate) async fn ca_keys(authority: &Authority) -> Result<Arc<Document>, Erro
     let ca = authority.ca();
     let mut fresh = match known {
         Some(last) => Document::clone(&last.document),
-        None => document(&ca, HostDocument::CaKeys, key_lines(&ca, version)?).await?,
+        None => Document::signed(&ca, HostDocument::CaKeys, key_lines(&ca, version)?).await?,
     };
     let (more, may_sign_later) = ca.sign_keys_by_retired(&fresh.body).await;
     fresh.more_signatures = more;
@@ -102,7 +101,7 @@ async fn list(authority: &Authority) -> Result<Revocations, Error> {
     let ca = authority.ca();
     let unsigned = revocations_by(authority, &ca)?;
     Ok(Revocations {
-        document: document(&ca, HostDocument::Krl, unsigned.body).await?,
+        document: Document::signed(&ca, HostDocument::Krl, unsigned.body).await?,
         version: unsigned.version,
         keys,
         made_at: unsigned.made_at,
@@ -146,7 +145,7 @@ fn revocations_by(authority: &Authority, ca: &Ca) -> Result<Unsigned, Error> {
 /// Returns [`Error::Ca`] if the key does not sign it.
 pub(super) async fn rehearse(authority: &Authority, ca: &Ca) -> Result<(), Error> {
     let lines = key_lines(ca, authority.keys_version())?;
-    document(ca, HostDocument::CaKeys, lines).await?;
+    Document::signed(ca, HostDocument::CaKeys, lines).await?;
     Ok(())
 }
 
@@ -157,25 +156,8 @@ pub(super) async fn rehearse(authority: &Authority, ca: &Ca) -> Result<(), Error
 pub(super) async fn rehearse_all(authority: &Authority, ca: &Ca) -> Result<(), Error> {
     rehearse(authority, ca).await?;
     let now = revocations_by(authority, ca)?;
-    document(ca, HostDocument::Krl, now.body).await?;
+    Document::signed(ca, HostDocument::Krl, now.body).await?;
     recovery::rehearse(authority, ca).await
-}
-
-/// A document with the signature of the key that signs.
-///
-/// # Errors
-/// Returns [`Error::Ca`] if the key does not sign.
-pub(super) async fn document(
-    ca: &Ca,
-    document: HostDocument,
-    body: Vec<u8>,
-) -> Result<Document, Error> {
-    Ok(Document {
-        signature: ca.sign_document(document, &body).await?,
-        more_signatures: Vec::new(),
-        digest: base16ct::lower::encode_string(&Sha256::digest(&body)),
-        body: body.into(),
-    })
 }
 
 /// The version is signed with the keys, so that no host accepts an older list again.

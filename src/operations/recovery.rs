@@ -8,7 +8,7 @@ use super::{
     authority::Authority,
     documents::{Document, Facts},
     error::Error,
-    published, record,
+    record,
 };
 use crate::{
     ca::{Ca, document::HostDocument},
@@ -37,7 +37,7 @@ pub(crate) async fn body(authority: &Authority) -> Result<Vec<u8>, Error> {
 /// As [`document`].
 pub(super) async fn rehearse(authority: &Authority, ca: &Ca) -> Result<(), Error> {
     let body = bytes(authority, facts(authority)).await?;
-    published::document(ca, HostDocument::Recovery, body).await?;
+    Document::signed(ca, HostDocument::Recovery, body).await?;
     Ok(())
 }
 
@@ -61,7 +61,7 @@ pub(crate) async fn document(authority: &Authority) -> Result<Arc<Document>, Err
         return Ok(document.clone());
     }
     let body = bytes(authority, facts).await?;
-    let document = published::document(&authority.ca(), HostDocument::Recovery, body).await?;
+    let document = Document::signed(&authority.ca(), HostDocument::Recovery, body).await?;
     let document = Arc::new(document);
     *last = Some((facts, document.clone()));
     Ok(document)

@@ -45,7 +45,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("store", &["ca", "policy", "ledger", "modes", "ssh", "deliberate"]),
     // It reads the ledger from the store and tells it. It decides nothing, so it needs no policy.
     ("notify", &["ledger", "store", "modes", "ssh"]),
-    ("operations", &["identity", "policy", "ledger", "ca", "store", "notify", "ssh", "reason"]),
+    ("operations", &["identity", "policy", "ledger", "ca", "store", "notify", "ssh", "reason", "deliberate"]),
     ("server", &["operations", "identity", "proto", "policy", "ledger", "ca", "modes", "outbound", "ssh", "reason"]),
     // The page is a caller of the server's own handlers, in the same process. It decides nothing.
     ("web", &["server", "operations", "identity", "proto", "ledger"]),

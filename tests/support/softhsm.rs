@@ -81,7 +81,7 @@ impl SoftHsm {
         )
     }
 
-    /// Makes a key in the token by `openssl genpkey` with these options. Its public half is the file
+    /// Makes a key in the token by `openssl genpkey` with these options. Its public half is a file:
     /// `ca_key.pub` in `folder`, and the answer.
     pub fn import(&self, folder: &Path, words: &[&str]) -> String {
         let pem = folder.join("made.pem");

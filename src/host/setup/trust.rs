@@ -1,8 +1,9 @@
 //! Which CA keys a set-up trusts.
 
+use serde::Serialize;
 use ssh_key::{Fingerprint, HashAlg};
 
-use super::{SetupOptions, TrustedBy};
+use super::SetupOptions;
 use crate::{
     host::{
         Error, Settings,
@@ -14,6 +15,20 @@ use crate::{
     },
     ssh::sshsig::Namespace,
 };
+
+/// Reason why the CA keys are trusted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum TrustedBy {
+    /// The administrator named their fingerprints, or that of a key that signed them all.
+    Pin,
+    /// A CA key that this host trusts has signed them: it was set up for this server before.
+    KnownKey,
+    /// The administrator named the fingerprint of the server's TLS certificate.
+    ServerFingerprint,
+    /// Only the server's TLS certificate proves them.
+    Tls,
+}
 
 /// The CA keys that this host trusts, if it is set up for this server already. With keys that are
 /// missing or broken it trusts none: a set-up is what helps.

@@ -100,7 +100,7 @@ impl LedgerState {
         self.hosts.revoked()
     }
 
-    /// The serials of host certificates that a lost ledger may have made, by any key of this server.
+    /// The serials of host certificates that a lost ledger may have made, by any host CA key.
     pub(crate) fn lost_host_certificates(&self) -> impl Iterator<Item = u64> {
         self.hosts.lost()
     }

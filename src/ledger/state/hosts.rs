@@ -9,7 +9,6 @@ use std::{
 
 use serde::{Deserialize, Serialize};
 
-use self::restored::Lost;
 use super::{foreign::ForeignLogins, passes::MARGIN};
 use crate::{
     ledger::{
@@ -133,6 +132,23 @@ pub(super) struct Hosts {
     revoked_at: UnixSeconds,
     /// The serials of certificates that a lost ledger may have made.
     lost: Vec<Lost>,
+}
+
+/// Serials of a lost ledger, after a restored copy was accepted.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+struct Lost {
+    /// The first one.
+    from: u64,
+    /// One more than the last one.
+    through: u64,
+    /// First second at which each certificate of the lost ledger has ended.
+    until: UnixSeconds,
+}
+
+impl Lost {
+    fn is_over(&self, agreed: UnixSeconds) -> bool {
+        self.until <= agreed
+    }
 }
 
 impl Hosts {

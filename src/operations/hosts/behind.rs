@@ -42,8 +42,8 @@ pub(crate) fn certified_until(host: &HostRecord) -> Option<UnixSeconds> {
     certificates.map(|it| it.valid_before).min()
 }
 
-/// Until when users can rely on the host's showing a certificate; none if it has none, or the newest
-/// one of a key is not valid yet: a clock was ahead when it was made.
+/// Until when users can rely on the host's showing a certificate; none if it has none, or the
+/// newest one of a key is not valid yet: a clock was ahead when it was made.
 pub(crate) fn shows_until(host: &HostRecord, now: UnixSeconds) -> Option<UnixSeconds> {
     let mut certificates = host.joined.iter().flat_map(|it| it.certificates.values());
     match certificates.any(|it| it.valid_after > now) {
@@ -52,8 +52,8 @@ pub(crate) fn shows_until(host: &HostRecord, now: UnixSeconds) -> Option<UnixSec
     }
 }
 
-/// The fingerprints of the host CA keys that signed the newest certificates of the host's keys, each
-/// once.
+/// The fingerprints of the host CA keys that signed the newest certificates of the host's keys,
+/// each once.
 pub(crate) fn certified_by(host: &HostRecord) -> BTreeSet<&str> {
     let certificates = host.joined.iter().flat_map(|it| it.certificates.values());
     certificates.map(|it| &*it.ca).collect()

@@ -1,4 +1,5 @@
-//! Invariant 7 for the CA's keys: at each place of the ledger one key is active, and it alone signs.
+//! Invariant 7 for the CA's keys: at each place of the ledger one key is active and signs, no
+//! other.
 
 use std::{
     collections::{BTreeMap, BTreeSet},

@@ -2,9 +2,7 @@
 
 use std::{collections::BTreeMap, ops::Range, time::Duration};
 
-use serde::{Deserialize, Serialize};
-
-use super::Hosts;
+use super::{Hosts, Lost};
 use crate::{
     ledger::{Event, state::passes::MARGIN},
     unix_seconds::UnixSeconds,
@@ -12,23 +10,6 @@ use crate::{
 
 /// The longest lifetime of a host certificate, by which a lost one has certainly ended.
 pub(super) const LONGEST_LIFETIME: Duration = Duration::from_secs(90 * 24 * 3600);
-
-/// Serials of a lost ledger, after a restored copy was accepted.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub(super) struct Lost {
-    /// The first one.
-    from: u64,
-    /// One more than the last one.
-    through: u64,
-    /// First second at which each certificate of the lost ledger has ended.
-    until: UnixSeconds,
-}
-
-impl Lost {
-    pub(super) fn is_over(&self, agreed: UnixSeconds) -> bool {
-        self.until <= agreed
-    }
-}
 
 impl Hosts {
     /// The serials of certificates that a lost ledger may have made, by any host CA key.
