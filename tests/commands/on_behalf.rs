@@ -166,7 +166,9 @@ async fn a_consent_is_good_for_5_minutes_though_the_users_clock_is_wrong() {
     let sheet = env.folder().join("on-behalf.json");
     let path = sheet.to_str().unwrap();
     for clock in ["-6m", "+6m"] {
-        let prepared = env.run("bob", PREPARE, &["--file", path]).await;
+        // Two consents to the same in one second are one.
+        let words = PREPARE.replace("INC-7", &format!("INC{clock}"));
+        let prepared = env.run("bob", &words, &["--file", path]).await;
         prepared.exits("prepare", 0);
         let mut sign = env.command("alice", "on-behalf sign --yes", &[path]);
         sign.envs(faketime::variables()).env("FAKETIME", clock);
