@@ -23,7 +23,7 @@ pub(super) async fn notes(
     let joined = settings.joined.iter();
     for (joined, known) in joined.flat_map(|it| it.keys.iter().map(move |key| (it, key))) {
         let key = HostKey::at(&known.file, Some(effective)).await?;
-        if !key.is_some_and(|key| key.joined().fingerprint == known.fingerprint) {
+        if key.is_none_or(|key| key.joined().fingerprint != known.fingerprint) {
             let replaced = InvalidAnswer::HostKeyReplaced {
                 key: known.file.clone(),
                 name: joined.name.clone(),

@@ -81,8 +81,12 @@ impl Sync {
 impl ProvenSync {
     /// A report that needs no proof.
     #[cfg(test)]
-    pub(crate) fn sample(host: HostRecord, report: Report, keys: Vec<PublicKey>) -> Self {
-        let joined = host.joined.clone().unwrap();
+    pub(crate) fn sample(
+        host: HostRecord,
+        joined: Joined,
+        report: Report,
+        keys: Vec<PublicKey>,
+    ) -> Self {
         Self {
             host,
             joined,

@@ -330,7 +330,9 @@ async fn kept(
         certificates: has.to_vec(),
         ..serde_json::from_slice(&world.report(1, joined, at).content).unwrap()
     };
-    let proven = ProvenSync::sample(world.host(1), report, vec![key(1)]);
+    let host = world.host(1);
+    let joined = host.joined.clone().unwrap();
+    let proven = ProvenSync::sample(host, joined, report, vec![key(1)]);
     let (certificates, refused) = proven.keep(&world.authority, [5; 32], at).await?;
     Ok((certificates.len(), refused))
 }
