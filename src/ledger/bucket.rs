@@ -155,8 +155,8 @@ mod tests {
         );
         assert!(!buckets.take_many(3, "", "web-1", at(8)));
     }
-    /// Each refusal forgot that the clock had been set back, so a caller waited until the time of the
-    /// clock that had been ahead.
+    /// Each refusal forgot that the clock had been set back, so a caller waited until the time of
+    /// the clock that had been ahead.
     #[test]
     fn after_a_clock_was_set_back_a_caller_waits_for_one_call_at_most() {
         let mut buckets = Buckets::new(3, Duration::MINUTE);

@@ -165,9 +165,9 @@ async fn a_consent_is_good_for_5_minutes_though_the_users_clock_is_wrong() {
     let env = start().await;
     let sheet = env.folder().join("on-behalf.json");
     let path = sheet.to_str().unwrap();
-    for clock in ["-6m", "+6m"] {
-        // Two consents to the same in one second are one.
-        let words = PREPARE.replace("INC-7", &format!("INC{clock}"));
+    // Two consents to the same in one second are one, so the reasons differ.
+    for (clock, reason) in [("-6m", "INC-8"), ("+6m", "INC-9")] {
+        let words = PREPARE.replace("INC-7", reason);
         let prepared = env.run("bob", &words, &["--file", path]).await;
         prepared.exits("prepare", 0);
         let mut sign = env.command("alice", "on-behalf sign --yes", &[path]);
