@@ -123,7 +123,7 @@ async fn carol_makes_a_passkey_and_approves_with_it_and_the_ledger_verifies_it()
              await page.screenshot({{ path: '{folder}/phone-presence.png', fullPage: true }});
              await page.fill('#comment', 'with my thumb');
              await page.click('button.approve');
-             await page.waitForSelector('text=Approved');
+             await page.waitForSelector('[role=status] >> text=Approved');
              await page.goto('{url}/web/passkey');
              await page.screenshot({{ path: '{folder}/phone-passkey.png', fullPage: true }});
              found.push(...await axe(page));
