@@ -130,7 +130,7 @@ impl Server {
             per_address: RateLimit::new(self.limits.requests_per_address),
             per_identity: RateLimit::new(self.limits.requests_per_identity),
             challenges,
-            watches: Watches::default(),
+            watches: Watches::new(self.limits.watches),
             page_url: self
                 .page
                 .as_ref()

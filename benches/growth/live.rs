@@ -98,7 +98,7 @@ pub async fn revocations() {
 }
 
 /// Prints a table of a daemon with so many requests that wait, and watches that are told of each
-/// change. A server has 1,024 watches at most.
+/// change.
 pub async fn requests() {
     println!(
         "\n{:<10}{:<10}{:>14}{:>16}{:>14}{:>12}{:>14}",
@@ -110,10 +110,10 @@ pub async fn requests() {
         "memory, MB",
         "KB per watch"
     );
-    for (waiting, watching) in [(0, 0), (1_000, 0), (100, 100), (100, 1_000)] {
+    for (waiting, watching) in [(0, 0), (1_000, 0), (100, 100), (100, 1_000), (10, 10_000)] {
         let served = TestEnv::new()
             .policy(&*events::POLICY)
-            .limits(format!("connections = 100\n{UNLIMITED}"))
+            .limits(format!("connections = 1000\nwatches = 20000\n{UNLIMITED}"))
             .prepare()
             .await;
         let mut process = served.spawn(&[]);

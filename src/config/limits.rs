@@ -40,6 +40,7 @@ pub(super) fn limits(raw: &raw::Limits) -> Result<Limits, Problem> {
             1..=connections as u64,
         )?,
         streams: number("streams", &raw.streams, default.streams, 1..=1_000)?,
+        watches: number("watches", &raw.watches, default.watches, 16..=100_000)?,
         message_bytes: number(
             "message_bytes",
             &raw.message_bytes,

@@ -278,6 +278,8 @@ keys! {
         connections_per_address: Option<Spanned<u64>>,
         /// requests at once on one connection, 1 to 1000. Default: 64.
         streams: Option<Spanned<u64>>,
+        /// watches of requests at once, 16 to 100000. Each takes about 60 KB. Default: 1024.
+        watches: Option<Spanned<u64>>,
         /// bytes of a request, 32768 to 1048576. Default: 65536.
         message_bytes: Option<Spanned<u64>>,
         /// bytes of its headers, 32768 to 1048576. Default: 32768.

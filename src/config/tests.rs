@@ -714,7 +714,7 @@ fn the_limits_that_the_example_shows_are_the_defaults() {
     let (limits, tail) = rest.split_at(rest.find("\n\n").unwrap());
     let lines = limits.lines().map(|line| line.strip_prefix("# ").unwrap());
     let shown = lines.collect::<Vec<_>>().join("\n");
-    assert_eq!(shown.matches(" = ").count(), 15 + 4, "{shown}");
+    assert_eq!(shown.matches(" = ").count(), 16 + 4, "{shown}");
     assert_eq!(
         parse(&format!("{head}{shown}{tail}")).unwrap().limits,
         Limits::default()

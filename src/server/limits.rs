@@ -16,6 +16,8 @@ pub struct Limits {
     pub connections_per_address: usize,
     /// Most concurrent requests on one connection.
     pub streams: u32,
+    /// Most watches of requests in all.
+    pub watches: usize,
     /// Longest message accepted, in bytes.
     pub message_bytes: usize,
     /// Longest header list of one request, in bytes.
@@ -60,6 +62,7 @@ impl Default for Limits {
             connections: 10_000,
             connections_per_address: 256,
             streams: 64,
+            watches: 1024,
             message_bytes: 64 * 1024,
             header_bytes: 32 * 1024,
             unproven_bytes: 64 * 1024 * 1024,

@@ -25,10 +25,6 @@ use crate::{
     policy::sight::Sight,
 };
 
-/// Most watches in all. At this number, a newcomer evicts a watch of the identity that has the
-/// most, if that identity has more than the newcomer.
-const MOST: usize = 1024;
-
 /// Most unread changes of a watch. The next one ends the watch.
 const QUEUE: usize = 64;
 
@@ -45,11 +41,14 @@ pub(super) enum WatchEvent {
 }
 
 /// Table of watches. Cheap to clone.
-#[derive(Clone, Default)]
+#[derive(Clone)]
 pub(super) struct Watches(Arc<Mutex<Table>>);
 
 #[derive(Default)]
 struct Table {
+    /// Most watches in all. At this number, a newcomer evicts a watch of the identity that has the
+    /// most, if that identity has more than the newcomer.
+    most: usize,
     last: u64,
     watches: BTreeMap<u64, Entry>,
     by_owner: HashMap<Owner, BTreeSet<u64>>,
@@ -76,6 +75,14 @@ pub(super) struct WatchSlot {
 }
 
 impl Watches {
+    /// A table of at most so many watches.
+    pub(super) fn new(most: usize) -> Self {
+        Self(Arc::new(Mutex::new(Table {
+            most,
+            ..Table::default()
+        })))
+    }
+
     /// Opens a watch of `identity`. Returns its slot and the receiver of its messages. The receiver
     /// ends if another watch evicts this one, or if its queue is full.
     ///
@@ -167,7 +174,7 @@ impl Drop for WatchSlot {
 impl Table {
     fn open(&mut self, entry: Entry) -> Option<u64> {
         let own = self.by_owner.get(&entry.owner).map_or(0, BTreeSet::len);
-        if own >= WATCHES_PER_IDENTITY || (self.watches.len() >= MOST && !self.evict(own)) {
+        if own >= WATCHES_PER_IDENTITY || (self.watches.len() >= self.most && !self.evict(own)) {
             return None;
         }
         self.last += 1;
@@ -253,6 +260,7 @@ impl Table {
     /// Ends every watch.
     fn clear(&mut self) {
         *self = Self {
+            most: self.most,
             last: self.last,
             ..Self::default()
         };
@@ -292,13 +300,22 @@ mod tests {
         (entry, events)
     }
 
+    const MOST: usize = 1024;
+
+    fn table() -> Table {
+        Table {
+            most: MOST,
+            ..Table::default()
+        }
+    }
+
     fn open(table: &mut Table, owner: &str) -> Option<u64> {
         table.open(entry(owner, None, &[]).0)
     }
 
     #[test]
     fn one_identity_has_a_few_watches_and_costs_another_nothing() {
-        let mut table = Table::default();
+        let mut table = table();
         let opened = (0..600).filter(|_| open(&mut table, "mallory").is_some());
         assert_eq!(opened.count(), WATCHES_PER_IDENTITY);
         assert!(open(&mut table, "alice").is_some());
@@ -308,7 +325,7 @@ mod tests {
 
     #[test]
     fn many_identities_lock_no_newcomer_out() {
-        let mut table = Table::default();
+        let mut table = table();
         for n in 0..2 * MOST {
             open(&mut table, &format!("mallory-{}", n / WATCHES_PER_IDENTITY));
         }
@@ -319,7 +336,7 @@ mod tests {
 
     #[test]
     fn a_table_of_single_watches_is_full() {
-        let mut table = Table::default();
+        let mut table = table();
         for n in 0..MOST {
             assert!(open(&mut table, &n.to_string()).is_some());
         }
@@ -329,7 +346,7 @@ mod tests {
 
     #[test]
     fn a_watch_that_does_not_take_its_news_is_ended() {
-        let mut table = Table::default();
+        let mut table = table();
         let (mut slow, mut events) = entry("slow", None, &["prod"]);
         slow.sight.all = true;
         let id = table.open(slow).unwrap();
@@ -351,7 +368,7 @@ mod tests {
 
     #[test]
     fn nothing_is_left_of_a_watch_that_ended() {
-        let mut table = Table::default();
+        let mut table = table();
         for only in [None, Some(7)] {
             let id = table.open(entry("bob", only, &["prod", "db"]).0).unwrap();
             table.remove(id).unwrap();

@@ -29,6 +29,7 @@ pub(super) const ALL: &[Bounds] = &[
     Bounds::of(("[limits]", "connections", "1 to 1000000"), LIMITS, After("connections = @\nconnections_per_address = 1"), These(&["1", "1000000"], &["0", "1000001"])),
     Bounds::of(("[limits]", "connections_per_address", "1 to `connections`"), LIMITS, After("connections_per_address = @\nconnections = 500"), These(&["1", "500"], &["0", "501"])),
     Bounds::of(("[limits]", "streams", "1 to 1000"), LIMITS, After("streams = @"), These(&["1", "1000"], &["0", "1001"])),
+    Bounds::of(("[limits]", "watches", "16 to 100000"), LIMITS, After("watches = @"), These(&["16", "100000"], &["15", "100001"])),
     Bounds::of(("[limits]", "message_bytes", "32768 to 1048576"), LIMITS, After("message_bytes = @"), These(&["32768", "1048576"], &["32767", "1048577"])),
     Bounds::of(("[limits]", "header_bytes", "32768 to 1048576"), LIMITS, After("header_bytes = @"), These(&["32768", "1048576"], &["32767", "1048577"])),
     Bounds::of(("[limits]", "unproven_bytes", "1048576 to 17179869184"), LIMITS, After("unproven_bytes = @\nunproven_bytes_per_address = 1048576"), These(&["1048576", "17179869184"], &["1048575", "17179869185"])),
