@@ -21,7 +21,7 @@ use daypass::{
 };
 use support::{
     api::{Attempt, Refusal, another, ask, with_token},
-    env::TestEnv,
+    env::{TestEnv, UNLIMITED},
     policy,
     user::TestUser,
 };
@@ -353,4 +353,35 @@ async fn a_request_that_ended_long_ago_is_found_in_the_ledger() {
         "{}",
         refusal.message
     );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_keeps_as_many_watches_as_its_configuration_says() {
+    let limits = format!("watches = 16\n{UNLIMITED}");
+    let env = TestEnv::new()
+        .policy(&policy())
+        .limits(limits)
+        .start()
+        .await;
+    let mut open = Vec::new();
+    for n in 0..16 {
+        let bob = env.user(&format!("bob{n}"), &["oncall"]);
+        open.push(bob.watch(0).await.unwrap());
+    }
+    let alice = env.user("alice", &["oncall"]);
+    let refusal = alice.watch(0).await.unwrap_err();
+    assert_eq!(refusal.reason, "TOO_MANY_WATCHES");
+    let words = "the server has 16 watches of requests open, its most";
+    assert!(refusal.message.contains(words), "{}", refusal.message);
+    // None was ended for it.
+    let lead = env.user("bob0", &["oncall"]);
+    let request = lead.request(ask("prod")).await;
+    assert_eq!(next(&mut open[0]).await.id, request.id);
+    drop(open.pop());
+    let deadline = Instant::now() + SOON;
+    while let Err(refusal) = alice.watch(0).await {
+        assert_eq!(refusal.reason, "TOO_MANY_WATCHES");
+        assert!(Instant::now() < deadline, "the place does not come back");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
 }

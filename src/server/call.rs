@@ -199,7 +199,7 @@ fn count(method: &'static str, code: &'static str, refusal: Option<&CallError>, 
             metrics::counter!("daypass_rate_limited_total").increment(1);
         }
         Some(
-            CallError::TooManyWatches
+            CallError::TooManyWatches(_)
             | CallError::WatchEnded
             | CallError::Randomness(_)
             | CallError::Encoding(_),

@@ -7,6 +7,24 @@ use super::peer::Proxies;
 /// Most watches of one identity at once. One of them can be of all its requests.
 pub(super) const WATCHES_PER_IDENTITY: usize = 16;
 
+/// Reason why there is no place for another watch.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub(super) enum NoPlace {
+    /// The identity has its most.
+    #[error(
+        "you have {} watches of requests open: close one, or watch all requests at once with \
+         `daypass requests watch`",
+        WATCHES_PER_IDENTITY
+    )]
+    Identity,
+    /// The server has its most, and none of an identity that has more than this one.
+    #[error(
+        "the server has {0} watches of requests open, its most: try again later, or set a larger \
+         `watches` in [limits] of its configuration"
+    )]
+    Server(usize),
+}
+
 /// Bounds on connections, messages and requests.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Limits {

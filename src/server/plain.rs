@@ -215,7 +215,7 @@ async fn limit_rate(
 fn refusal_text(refusal: &CallError) -> Response {
     let code = match refusal {
         CallError::RateLimited(_) => StatusCode::TOO_MANY_REQUESTS,
-        CallError::TooManyWatches
+        CallError::TooManyWatches(_)
         | CallError::WatchEnded
         | CallError::Identity(_)
         | CallError::Malformed(_)

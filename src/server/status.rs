@@ -6,7 +6,7 @@ use std::time::Duration;
 use time::OffsetDateTime;
 use tonic::{Code, Status};
 
-use super::{convert::Malformed, limits::WATCHES_PER_IDENTITY};
+use super::{convert::Malformed, limits::NoPlace};
 use crate::{
     ca, identity,
     ledger::state::Rule,
@@ -23,13 +23,9 @@ pub(super) enum CallError {
     /// This address or identity has used up its rate.
     #[error("too many calls: wait {} ms and try again", .0.as_millis())]
     RateLimited(Duration),
-    /// This identity has [`WATCHES_PER_IDENTITY`] watches, or the server has its most.
-    #[error(
-        "you have {} watches of requests open, or the server has too many: close one, or watch all requests at once with \
-         `daypass requests watch`",
-        WATCHES_PER_IDENTITY
-    )]
-    TooManyWatches,
+    /// The identity or the server has its most watches.
+    #[error(transparent)]
+    TooManyWatches(NoPlace),
     /// The watch did not read its changes, or was evicted by another.
     #[error("the watch fell behind, or made room for another: start it again")]
     WatchEnded,
@@ -101,7 +97,7 @@ impl CallError {
         let mut details = Details::new(reason);
         details.retry_after = match self {
             Self::RateLimited(wait) => Some(*wait),
-            Self::TooManyWatches
+            Self::TooManyWatches(_)
             | Self::WatchEnded
             | Self::Identity(_)
             | Self::Malformed(_)
@@ -127,7 +123,7 @@ impl CallError {
     fn parts(&self) -> (Code, &'static str, String) {
         match self {
             Self::RateLimited(_) => self.exhausted(reason::RATE_LIMITED),
-            Self::TooManyWatches => self.exhausted(reason::TOO_MANY_WATCHES),
+            Self::TooManyWatches(_) => self.exhausted(reason::TOO_MANY_WATCHES),
             Self::WatchEnded => self.exhausted(reason::WATCH_ENDED),
             Self::Identity(error) if error.is_unavailable() => {
                 (Code::Unavailable, error.code(), error.to_string())

@@ -15,7 +15,11 @@ use time::OffsetDateTime;
 use tokio::sync::mpsc::{self, error::TrySendError};
 use tokio_util::sync::CancellationToken;
 
-use super::{environment::now, limits::WATCHES_PER_IDENTITY, status::CallError};
+use super::{
+    environment::now,
+    limits::{NoPlace, WATCHES_PER_IDENTITY},
+    status::CallError,
+};
 use crate::{
     identity::Identity,
     operations::{
@@ -102,7 +106,8 @@ impl Watches {
             sight,
             queue,
         };
-        let id = self.table().open(entry).ok_or(CallError::TooManyWatches)?;
+        let opened = self.table().open(entry);
+        let id = opened.map_err(CallError::TooManyWatches)?;
         let watches = self.clone();
         Ok((WatchSlot { watches, id }, events))
     }
@@ -172,14 +177,17 @@ impl Drop for WatchSlot {
 }
 
 impl Table {
-    fn open(&mut self, entry: Entry) -> Option<u64> {
+    fn open(&mut self, entry: Entry) -> Result<u64, NoPlace> {
         let own = self.by_owner.get(&entry.owner).map_or(0, BTreeSet::len);
-        if own >= WATCHES_PER_IDENTITY || (self.watches.len() >= self.most && !self.evict(own)) {
-            return None;
+        if own >= WATCHES_PER_IDENTITY {
+            return Err(NoPlace::Identity);
+        }
+        if self.watches.len() >= self.most && !self.evict(own) {
+            return Err(NoPlace::Server(self.most));
         }
         self.last += 1;
         self.insert(self.last, entry);
-        Some(self.last)
+        Ok(self.last)
     }
 
     /// Ends a watch of the identity that has the most, if it has more than `own`. Returns whether
@@ -309,28 +317,28 @@ mod tests {
         }
     }
 
-    fn open(table: &mut Table, owner: &str) -> Option<u64> {
+    fn open(table: &mut Table, owner: &str) -> Result<u64, NoPlace> {
         table.open(entry(owner, None, &[]).0)
     }
 
     #[test]
     fn one_identity_has_a_few_watches_and_costs_another_nothing() {
         let mut table = table();
-        let opened = (0..600).filter(|_| open(&mut table, "mallory").is_some());
+        let opened = (0..600).filter(|_| open(&mut table, "mallory").is_ok());
         assert_eq!(opened.count(), WATCHES_PER_IDENTITY);
-        assert!(open(&mut table, "alice").is_some());
+        assert!(open(&mut table, "alice").is_ok());
         table.remove(1).unwrap();
-        assert!(open(&mut table, "mallory").is_some(), "places come back");
+        assert!(open(&mut table, "mallory").is_ok(), "places come back");
     }
 
     #[test]
     fn many_identities_lock_no_newcomer_out() {
         let mut table = table();
         for n in 0..2 * MOST {
-            open(&mut table, &format!("mallory-{}", n / WATCHES_PER_IDENTITY));
+            let _ = open(&mut table, &format!("mallory-{}", n / WATCHES_PER_IDENTITY));
         }
         assert_eq!(table.watches.len(), MOST);
-        assert!(open(&mut table, "alice").is_some());
+        assert!(open(&mut table, "alice").is_ok());
         assert_eq!(table.watches.len(), MOST);
     }
 
@@ -338,9 +346,9 @@ mod tests {
     fn a_table_of_single_watches_is_full() {
         let mut table = table();
         for n in 0..MOST {
-            assert!(open(&mut table, &n.to_string()).is_some());
+            assert!(open(&mut table, &n.to_string()).is_ok());
         }
-        assert_eq!(open(&mut table, "alice"), None);
+        assert_eq!(open(&mut table, "alice"), Err(NoPlace::Server(MOST)));
         assert!(table.watches.contains_key(&1), "nothing was ended for it");
     }
 
