@@ -13,7 +13,9 @@
 mod handover;
 mod support;
 
-use std::{collections::BTreeMap, os::unix::process::ExitStatusExt, sync::Arc};
+use std::{
+    collections::BTreeMap, ops::RangeInclusive, os::unix::process::ExitStatusExt, sync::Arc,
+};
 
 use sha2::{Digest, Sha256};
 use ssh_key::Certificate;
@@ -34,12 +36,35 @@ const CALLERS: usize = 2;
 /// Every pass a client got: serial, and the hash of what the CA signed.
 type Held = Arc<Mutex<BTreeMap<u64, String>>>;
 
+/// Kills at the first commits of a run and at the last ones, in series of their own, each with its
+/// own ledger: each start verifies all of it. Two series at a time.
 #[tokio::test(flavor = "multi_thread")]
 async fn no_pass_outlives_its_record_through_a_hundred_kills() {
+    let quarter = POINTS / 4;
+    let (mut killed_under_load, mut passes) = (0, 0);
+    for pair in [[0, 3], [1, 2]] {
+        let pair = pair.map(|at| tokio::spawn(kills(at * quarter + 1..=(at + 1) * quarter)));
+        for series in pair {
+            let (killed, held) = series.await.unwrap();
+            killed_under_load += killed;
+            passes += held;
+        }
+    }
+    println!("{killed_under_load} of {POINTS} kills under load, {passes} passes held");
+    assert!(
+        killed_under_load > POINTS / 2,
+        "most kills must hit a daemon that serves"
+    );
+    assert!(passes > POINTS, "the load must get passes between kills");
+}
+
+/// Kills one server at each of these commits after its start. Returns how many kills hit a server
+/// under load, and how many passes its clients hold.
+async fn kills(points: RangeInclusive<usize>) -> (usize, usize) {
     let server = TestEnv::new().policy(policy::SHELL).prepare().await;
     let held = Held::default();
     let mut killed_under_load = 0;
-    for point in 1..=POINTS {
+    for point in points {
         let inject = format!("inject=fsync,fdatasync:signal=KILL:when={point}");
         let trace = [
             "strace",
@@ -64,13 +89,7 @@ async fn no_pass_outlives_its_record_through_a_hundred_kills() {
     let mut process = server.spawn(&[]);
     let api = server.expect_api(&mut process).await;
     check(&server, &api, &held).await;
-    let passes = held.lock().await.len();
-    println!("{killed_under_load} of {POINTS} kills under load, {passes} passes held");
-    assert!(
-        killed_under_load > POINTS / 2,
-        "most kills must hit a daemon that serves"
-    );
-    assert!(passes > POINTS, "the load must get passes between kills");
+    (killed_under_load, held.lock().await.len())
 }
 
 /// Issues from several callers until the daemon is gone.

@@ -58,7 +58,7 @@ async fn tell(story: &'static str) {
         .join(story);
     assert!(path.exists(), "{}", path.display());
     let told = tokio::task::spawn_blocking(move || {
-        cases.timeout(std::time::Duration::from_secs(60));
+        cases.timeout(std::time::Duration::from_secs(180));
         cases.case(path);
         cases.run();
     });

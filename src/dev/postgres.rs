@@ -24,7 +24,7 @@ use tokio::time::{Instant, sleep};
 use super::{Error, account, bound, files};
 
 /// Deadline for a start, and for the end of the database of an earlier world.
-const PATIENCE: Duration = Duration::from_secs(30);
+const PATIENCE: Duration = Duration::from_secs(60);
 /// Deadline for an end in order.
 const GOOD_BYE: Duration = Duration::from_secs(10);
 /// Delay between two looks at a database that is starting or ending.

@@ -19,7 +19,7 @@ use tokio::{
 use super::{Error, bound, files};
 
 /// Deadline for a new server to listen.
-const PATIENCE: Duration = Duration::from_secs(30);
+const PATIENCE: Duration = Duration::from_secs(60);
 /// Deadline for an end in order.
 const GOOD_BYE: Duration = Duration::from_secs(10);
 /// Delay between two attempts to connect.

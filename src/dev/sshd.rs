@@ -25,7 +25,7 @@ use crate::ssh::krl::Krl;
 use crate::unix_seconds::UnixSeconds;
 
 /// Deadline for a new sshd to answer.
-const PATIENCE: Duration = Duration::from_secs(10);
+const PATIENCE: Duration = Duration::from_secs(30);
 /// Delay between two attempts to connect to an sshd that is starting.
 const PAUSE: Duration = Duration::from_millis(20);
 /// The number of free ports to try: another process can take one before sshd binds it.
@@ -60,7 +60,7 @@ impl Sshd {
     /// it is free.
     ///
     /// # Errors
-    /// Returns an error with sshd's log if it does not answer within ten seconds.
+    /// Returns an error with sshd's log if it does not answer within thirty seconds.
     pub async fn start(
         program: &Path,
         dir: &Path,

@@ -113,7 +113,7 @@ mod tests {
 
     use super::*;
 
-    const SOON: Duration = Duration::from_secs(20);
+    const SOON: Duration = Duration::from_secs(60);
 
     fn host() -> (tempfile::TempDir, Layout) {
         let root = tempfile::tempdir().unwrap();

@@ -15,7 +15,7 @@ use daypass::dev::sshd::Sshd;
 use ssh_key::{Algorithm, LineEnding, PrivateKey, rand_core::OsRng};
 
 /// How long an sshd may take until it listens.
-const PATIENCE: Duration = Duration::from_secs(20);
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// What every sshd here says, apart from its files, its ports and who may do what.
 const EVERY: &str = "PidFile none\nLogLevel VERBOSE\nAuthorizedKeysFile none\nPasswordAuthentication no\n\
@@ -162,7 +162,7 @@ impl Server {
             let ended = self.child.try_wait().unwrap();
             let late = Instant::now() > deadline;
             assert!(ended.is_none() && !late, "no sshd: {}", self.log());
-            std::thread::yield_now();
+            std::thread::sleep(Duration::from_millis(5));
         }
     }
 }

@@ -67,7 +67,7 @@ const HOST: &str = "AuthorizedPrincipalsCommand /usr/bin/printf %%s\\n %u@db\n";
 /// The user's own configuration: what the names mean, and whose host keys are known.
 const CONFIG: &str = "Host db-1\n    HostName 192.0.2.20\nHost db-6\n    HostName 2001:db8::20\n\
     Host bastion.example.com\n    HostName 192.0.2.10\n\
-    Host *\n    BatchMode yes\n    ConnectTimeout 10\n    IdentityAgent none\n    StrictHostKeyChecking yes\n\
+    Host *\n    BatchMode yes\n    ConnectTimeout 60\n    IdentityAgent none\n    StrictHostKeyChecking yes\n\
     \x20   GlobalKnownHostsFile none\n    UserKnownHostsFile KNOWN\n";
 
 /// An environment whose commands run on the client's side of the network.

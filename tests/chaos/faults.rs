@@ -19,8 +19,11 @@ use super::{
 /// A run is prolonged by this at most, until it has its operations.
 const MOST: Duration = Duration::from_secs(30);
 
-/// A call that strace waits for comes within this time, or the fault is over.
+/// A call that strace waits for comes within this time of the first pass, or the fault is over.
 const TRACED: Duration = Duration::from_secs(4);
+
+/// A daemon that is slow to start behind strace gets this time until its first pass.
+const STARTED: Duration = Duration::from_secs(20);
 
 /// What the injection did.
 #[derive(Default)]
@@ -79,7 +82,7 @@ impl Injected {
             Fault::Kill { daemon } => world.daemons[*daemon].kill().await,
             Fault::KillAt { daemon, call, nth } => {
                 let inject = format!("signal=KILL:when={nth}");
-                return traced(&world.daemons[*daemon], call, &inject, true).await;
+                return traced(&world.daemons[*daemon], call, &inject, true, probe).await;
             }
             Fault::FailAt {
                 daemon,
@@ -88,7 +91,7 @@ impl Injected {
                 nth,
             } => {
                 let inject = format!("error={error}:when={nth}");
-                return traced(&world.daemons[*daemon], call, &inject, false).await;
+                return traced(&world.daemons[*daemon], call, &inject, false, probe).await;
             }
             Fault::Stop { daemon, time } => {
                 world.daemons[*daemon].signal("STOP").await;
@@ -212,11 +215,24 @@ fn replace(path: &std::path::Path, text: &str) {
 }
 
 /// Runs the daemon behind strace until the call came. Returns whether it surely came.
-async fn traced(daemon: &Daemon, call: &str, inject: &str, is_kill: bool) -> bool {
+async fn traced(
+    daemon: &Daemon,
+    call: &str,
+    inject: &str,
+    is_kill: bool,
+    probe: &mut Client,
+) -> bool {
     let words = strace(call, inject);
     let words: Vec<&str> = words.iter().map(String::as_str).collect();
     daemon.restart(&words, || ()).await;
-    let (starts, began) = (daemon.starts(), Instant::now());
+    let (starts, restarted) = (daemon.starts(), Instant::now());
+    while daemon.starts() == starts
+        && restarted.elapsed() < STARTED
+        && !probe.honest(daemon.number).await
+    {
+        sleep(Duration::from_millis(20)).await;
+    }
+    let began = Instant::now();
     // Ended by the call, and started again.
     while began.elapsed() < TRACED {
         sleep(Duration::from_millis(20)).await;

@@ -516,20 +516,40 @@ fn browser(folder: &Path) -> (PathBuf, PathBuf) {
     (program, opened)
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn login_opens_a_sign_in_page_and_no_other_url_that_the_issuer_names() {
-    let env = TestEnv::new().with_sshd().start().await;
+/// A login of alice's at a desktop with this browser.
+fn login(env: &TestEnv, browser: &Path, words: &str) -> Command {
+    let mut command = env.command("alice", words, &[]);
+    command
+        .env("DISPLAY", ":0")
+        .env("BROWSER", browser)
+        .env_remove("SSH_CONNECTION")
+        .env("DAYPASS_FORMAT", "text");
+    command
+}
+
+/// Demands that none of these URLs is opened: what names it, the login, and the URL.
+async fn assert_none_is_opened(cases: Vec<(&'static str, &'static str, &'static str)>) {
+    let env = TestEnv::new().start().await;
     let (program, opened) = browser(env.folder());
-    let login = |words: &str| {
-        let mut command = env.command("alice", words, &[]);
-        command
-            .env("DISPLAY", ":0")
-            .env("BROWSER", &program)
-            .env_remove("SSH_CONNECTION")
-            .env("DAYPASS_FORMAT", "text");
-        command
-    };
-    let issuer = env.issuer();
+    for (name, words, url) in cases {
+        env.issuer().behave(Behaviour::Names(name, url));
+        let done = Done::of(login(&env, &program, words));
+        let done = tokio::time::timeout(Duration::from_secs(120), done).await;
+        let done = done.expect("it ends by itself");
+        assert!([1, 6].contains(&done.code), "{name} {url}: {done:?}");
+        let shown = done.stderr.matches("evil").count() + done.stderr.matches("passwd").count();
+        assert!(
+            shown <= 2,
+            "{name} {url} is named once, in the refusal: {done:?}"
+        );
+        assert!(!done.stderr.contains('\u{1b}'), "{name} {url}: {done:?}");
+        assert!(!opened.exists(), "{name} {url}: nothing is opened");
+    }
+    env.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn login_opens_no_url_that_is_no_sign_in_page() {
     let wrong = [
         "file:///etc/passwd",
         "smb://evil.example/share",
@@ -539,34 +559,33 @@ async fn login_opens_a_sign_in_page_and_no_other_url_that_the_issuer_names() {
         "https://alice@evil.example/authorize",
         "https://evil.example/a b\u{1b}[2J",
     ];
-    for url in wrong {
-        for (name, words) in [
-            ("authorization_endpoint", "login --browser"),
-            ("verification_uri", "login --device"),
-            ("verification_uri_complete", "login --device"),
-            ("device_authorization_endpoint", "login --device"),
-            ("token_endpoint", "login --device"),
-        ] {
-            issuer.behave(Behaviour::Names(name, url));
-            let done = tokio::time::timeout(Duration::from_secs(120), Done::of(login(words)));
-            let done = done.await.expect("it ends by itself");
-            assert!([1, 6].contains(&done.code), "{name} {url}: {done:?}");
-            let shown = done.stderr.matches("evil").count() + done.stderr.matches("passwd").count();
-            assert!(
-                shown <= 2,
-                "{name} {url} is named once, in the refusal: {done:?}"
-            );
-            assert!(!done.stderr.contains('\u{1b}'), "{name} {url}: {done:?}");
-            assert!(!opened.exists(), "{name} {url}: nothing is opened");
-        }
+    // Each kind has an issuer of its own, so that they are tried side by side.
+    let mut kinds = tokio::task::JoinSet::new();
+    for (name, words) in [
+        ("authorization_endpoint", "login --browser"),
+        ("verification_uri", "login --device"),
+        ("verification_uri_complete", "login --device"),
+        ("device_authorization_endpoint", "login --device"),
+        ("token_endpoint", "login --device"),
+    ] {
+        let cases = wrong.map(|url| (name, words, url));
+        kinds.spawn(assert_none_is_opened(cases.to_vec()));
     }
+    kinds.join_all().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn login_opens_the_sign_in_page_and_shows_no_code_with_a_line_break() {
+    let env = TestEnv::new().start().await;
+    let (program, opened) = browser(env.folder());
+    let issuer = env.issuer();
     issuer.behave(Behaviour::Names("user_code", "AB\nCD: now run x"));
-    Done::of(login("login --device"))
+    Done::of(login(&env, &program, "login --device"))
         .await
         .exits("a code with a line break", 1);
 
     issuer.behave(Behaviour::Normal);
-    let mut waiting = login("login --browser").spawn().unwrap();
+    let mut waiting = login(&env, &program, "login --browser").spawn().unwrap();
     let seen = tokio::time::timeout(Duration::from_secs(120), async {
         loop {
             match fs::read_to_string(&opened) {

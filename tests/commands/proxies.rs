@@ -37,7 +37,7 @@ impl World {
         // The ledger carries the server's name.
         fs::remove_dir_all(files.path("state")).unwrap();
         let mut process = files.spawn_with(&[], &["--new-ledger"]);
-        let deadline = std::time::Instant::now() + Duration::from_secs(30);
+        let deadline = std::time::Instant::now() + Duration::from_secs(120);
         while Api::try_open(&files.url(), made.cert.pem().as_bytes())
             .await
             .is_none()

@@ -178,7 +178,7 @@ fn a_signer_gets_the_ca_key_and_the_server_has_its_public_half_alone() {
     succeed(command().arg("--check").output().unwrap());
     assert_eq!(checked(&server)["healthy"], false, "the signer is away");
     let _signer = Signer(command().spawn().unwrap());
-    let deadline = std::time::Instant::now() + std::time::Duration::from_secs(30);
+    let deadline = std::time::Instant::now() + std::time::Duration::from_secs(120);
     while checked(&server)["healthy"] != true {
         assert!(std::time::Instant::now() < deadline, "{}", checked(&server));
     }

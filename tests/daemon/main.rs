@@ -16,6 +16,14 @@ mod load;
 mod lost;
 mod metrics;
 mod modes;
+#[allow(
+    dead_code,
+    unreachable_pub,
+    clippy::new_without_default,
+    reason = "each test program uses its own part"
+)]
+#[path = "../support/ports.rs"]
+mod ports;
 mod process;
 mod reload;
 mod service;

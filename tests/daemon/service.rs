@@ -1,6 +1,12 @@
 //! The real process: signals, systemd's notifications, watchdog and sockets.
 
-use std::{fs, net::TcpListener, os::unix::net::UnixDatagram, path::Path, process::Command};
+use std::{
+    fs,
+    net::{SocketAddr, TcpListener},
+    os::unix::net::UnixDatagram,
+    path::Path,
+    process::Command,
+};
 
 use daypass::{
     ledger::{EventKind, checkpoint::Signer},
@@ -8,7 +14,10 @@ use daypass::{
 };
 use ssh_key::PrivateKey;
 
-use crate::process::{Daemon, Home, PATIENCE, get};
+use crate::{
+    ports::free_port,
+    process::{Daemon, Home, PATIENCE, get},
+};
 
 /// The manager's end of sd_notify(3).
 struct Manager(UnixDatagram);
@@ -343,7 +352,7 @@ fn a_second_daemon_on_the_same_ledger_is_refused() {
 #[test]
 fn a_port_that_is_taken_is_said_and_the_ledger_let_go() {
     let home = Home::new();
-    let other = TcpListener::bind("127.0.0.1:0").unwrap();
+    let other = TcpListener::bind(("127.0.0.1", free_port())).unwrap();
     let taken = other.local_addr().unwrap().to_string();
     home.edit("daypass.toml", "127.0.0.1:0", &taken);
     let output = home.serve().output().unwrap();
@@ -360,9 +369,7 @@ fn a_port_that_is_taken_is_said_and_the_ledger_let_go() {
 #[tokio::test(flavor = "multi_thread")]
 async fn systemd_may_hold_the_port() {
     let home = Home::new();
-    let free = TcpListener::bind("127.0.0.1:0").unwrap();
-    let address = free.local_addr().unwrap();
-    drop(free);
+    let address = SocketAddr::from(([127, 0, 0, 1], free_port()));
     let mut command = Command::new("systemd-socket-activate");
     command.arg(format!("--listen={address}"));
     command.arg(env!("CARGO_BIN_EXE_daypass"));

@@ -24,7 +24,7 @@ fn login() -> String {
 
 #[test]
 fn an_approver_approves() {
-    let fleet = Fleet::start();
+    let fleet = Fleet::start_small();
     fleet.sign_in("bob");
     let ask = "daypass request prod --host web-1 --reason INC-4711";
     let id = number_after(&fleet.laptop.fails("bob", ask, 5), "request ");
@@ -39,7 +39,7 @@ fn an_approver_approves() {
 
 #[test]
 fn an_auditor_reads_and_verifies() {
-    let fleet = Fleet::start();
+    let fleet = Fleet::start_small();
     fleet.sign_in("alice");
     fleet.laptop.says("alice", "daypass ssh web-1 -- true");
     let commands = [
@@ -53,7 +53,7 @@ fn an_auditor_reads_and_verifies() {
 
 #[test]
 fn an_emergency_needs_no_provider() {
-    let fleet = Fleet::start();
+    let fleet = Fleet::start_small();
     // As a company hands them out: the key is on a stick.
     fleet.add_emergency_key("bob");
     fleet
@@ -68,7 +68,7 @@ fn an_emergency_needs_no_provider() {
 
 #[test]
 fn a_laptop_without_ipv4_gets_a_shell() {
-    let fleet = Fleet::start();
+    let fleet = Fleet::start_small();
     fleet.laptop.says("root", "ip -4 address flush dev front");
     let commands = [
         &*login(),

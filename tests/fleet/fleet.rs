@@ -2,7 +2,7 @@
 //! provider with a certificate of the company's own root, the server, two web hosts (one without
 //! IPv4), a bastion, a database host behind it, and a laptop with four users.
 
-use std::{fs, path::Path};
+use std::{fs, ops::Deref, path::Path};
 
 use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair};
 
@@ -22,17 +22,37 @@ pub(super) struct Fleet {
     // Ended in this order.
     pub(super) laptop: Machine,
     pub(super) web: Machine,
-    pub(super) web_six: Machine,
-    pub(super) bastion: Machine,
-    pub(super) db: Machine,
+    pub(super) web_six: Part,
+    pub(super) bastion: Part,
+    pub(super) db: Part,
     pub(super) server: Machine,
     pub(super) provider: Machine,
     _networks: [Network; 2],
 }
 
+/// A machine that a small fleet has not.
+pub(super) struct Part(Option<Machine>);
+
+impl Deref for Part {
+    type Target = Machine;
+
+    fn deref(&self) -> &Machine {
+        self.0.as_ref().expect("a small fleet has one host")
+    }
+}
+
 impl Fleet {
     /// All of it runs. No user has signed in.
     pub(super) fn start() -> Self {
+        Self::start_with(true)
+    }
+
+    /// Of the hosts, it has `web-1` alone.
+    pub(super) fn start_small() -> Self {
+        Self::start_with(false)
+    }
+
+    fn start_with(has_all: bool) -> Self {
         let front = Network::new("front", "192.0.2", "2001:db8:1");
         let back = Network::new("back", "198.51.100", "2001:db8:2");
         let machine = |name, number, families| {
@@ -40,24 +60,30 @@ impl Fleet {
             front.join(&machine, number, families);
             machine
         };
+        let part = |start: &dyn Fn() -> Machine| Part(has_all.then(start));
         let fleet = Self {
             laptop: machine("laptop", 2, Families::Both),
             provider: machine("id", 3, Families::Both),
             server: machine("ca", 4, Families::Both),
-            bastion: machine("bastion", 10, Families::Both),
+            bastion: part(&|| machine("bastion", 10, Families::Both)),
             web: machine("web-1", 20, Families::Both),
-            web_six: machine("web-6", 26, Families::Six),
-            db: Machine::start("db-1"),
+            web_six: part(&|| machine("web-6", 26, Families::Six)),
+            db: part(&|| Machine::start("db-1")),
             _networks: [front, back],
         };
         let [front, back] = &fleet._networks;
         back.join(&fleet.server, 4, Families::Both);
-        back.join(&fleet.bastion, 10, Families::Both);
-        back.join(&fleet.db, 30, Families::Both);
+        if has_all {
+            back.join(&fleet.bastion, 10, Families::Both);
+            back.join(&fleet.db, 30, Families::Both);
+        }
         fleet.name_machines(front, back);
         fleet.start_provider();
         fleet.set_up_server();
         fleet.set_up_hosts();
+        if has_all {
+            fleet.set_up_bastion();
+        }
         fleet.set_up_laptop();
         fleet
     }
@@ -70,7 +96,7 @@ impl Fleet {
 
     /// What the timer runs on each host.
     pub(super) fn sync(&self) {
-        for host in [&self.web, &self.web_six, &self.db, &self.bastion] {
+        for (host, ..) in self.hosts() {
             host.says(
                 "root",
                 "$(sed -n 's/^ExecStart=//p' /etc/systemd/system/daypass-sync.service)",
@@ -131,12 +157,7 @@ impl Fleet {
 
     /// Each host joins, by the manual's chapter. Carol is the administrator, and has signed in.
     pub(super) fn join_hosts(&self) {
-        for (host, name, group) in [
-            (&self.web, "web-1", "web"),
-            (&self.web_six, "web-6", "web"),
-            (&self.db, "db-1", "db"),
-            (&self.bastion, "bastion.example.com", "edge"),
-        ] {
+        for (host, name, group) in self.hosts() {
             self.join(
                 host,
                 &format!("daypass admin hosts add {name} --group {group}"),
@@ -184,16 +205,23 @@ impl Fleet {
         self.provider.says("root", "ip link set front down");
     }
 
-    fn machines(&self) -> [&Machine; 7] {
-        [
-            &self.laptop,
-            &self.provider,
-            &self.server,
-            &self.bastion,
-            &self.web,
-            &self.web_six,
-            &self.db,
-        ]
+    /// The hosts, each with its name and its group.
+    pub(super) fn hosts(&self) -> Vec<(&Machine, &'static str, &'static str)> {
+        let parts = [
+            (&self.web_six, "web-6", "web"),
+            (&self.db, "db-1", "db"),
+            (&self.bastion, "bastion.example.com", "edge"),
+        ];
+        let parts = parts.into_iter();
+        let parts = parts.filter_map(|(part, name, group)| Some((part.0.as_ref()?, name, group)));
+        let web = (&self.web, "web-1", "web");
+        [web].into_iter().chain(parts).collect()
+    }
+
+    fn machines(&self) -> Vec<&Machine> {
+        let others = [&self.laptop, &self.provider, &self.server];
+        let hosts = self.hosts().into_iter().map(|(host, ..)| host);
+        others.into_iter().chain(hosts).collect()
     }
 
     /// What a name server would say. Only machines behind the bastion know `db-1`.
@@ -273,16 +301,11 @@ impl Fleet {
     /// Each host by the manual's chapter, with its own group.
     fn set_up_hosts(&self) {
         let chapter = chapter("host", "Set up").replace("SHA256:...", &self.fingerprint());
-        for (host, group) in [
-            (&self.web, "web"),
-            (&self.web_six, "web"),
-            (&self.db, "db"),
-            (&self.bastion, "edge"),
-        ] {
+        for (host, _, group) in self.hosts() {
             install_systemctl(host);
             host.says(
                 "root",
-                "ln -s /mnt/daypass /usr/local/bin/daypass && ssh-keygen -A",
+                "ln -s /mnt/daypass /usr/local/bin/daypass && ssh-keygen -q -t ed25519 -N '' -f /etc/ssh/ssh_host_ed25519_key",
             );
             host.says(
                 "root",
@@ -293,6 +316,9 @@ impl Fleet {
             host.write("root", "chapter.sh", &chapter);
             host.says("root", "bash -e chapter.sh");
         }
+    }
+
+    fn set_up_bastion(&self) {
         let bastion = bastion_chapter();
         self.bastion.says("root", bastion.account.trim());
         let text = format!("\n{}", bastion.configuration);
@@ -317,17 +343,16 @@ impl Fleet {
             "root",
             "chmod 755 /usr/local/bin/browser && ln -s /mnt/daypass /usr/local/bin/daypass",
         );
-        let hosts = [
-            (&self.web, "web-1"),
-            (&self.web_six, "web-6"),
-            (&self.db, "db-1"),
-            (&self.bastion, "bastion.example.com"),
-        ];
-        let known = hosts.map(|(host, name)| {
+        let hosts = self.hosts().into_iter();
+        let known = hosts.map(|(host, name, _)| {
             let line = "cut -d' ' -f1,2 /etc/ssh/ssh_host_ed25519_key.pub";
             format!("{name} {}\n", host.says("root", line))
         });
-        laptop.write("root", "/etc/ssh/ssh_known_hosts", &known.concat());
+        laptop.write(
+            "root",
+            "/etc/ssh/ssh_known_hosts",
+            &known.collect::<String>(),
+        );
         for name in PEOPLE {
             laptop.says(
                 "root",

@@ -69,7 +69,7 @@ fn after_a_move_laptops_and_hosts_go_on_by_themselves() {
             .contains("dave@example.com")
     );
     laptop.says("carol", "daypass ledger verify");
-    for host in [&fleet.web, &fleet.web_six, &fleet.db, &fleet.bastion] {
+    for (host, ..) in fleet.hosts() {
         let doctor = host.says("root", "daypass host doctor");
         assert!(doctor.ends_with("Nothing is wrong."), "{doctor}");
     }

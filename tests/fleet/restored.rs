@@ -91,7 +91,7 @@ fn an_older_copy_is_put_back_and_the_administrators_key_makes_all_go_on() {
     let line = "ssh-keygen -lf .ssh/recovery.pub | cut -d' ' -f2";
     let fingerprint = laptop.says("carol", line);
     let line = format!("daypass host sync --accept-key {fingerprint}");
-    for host in [&fleet.web, &fleet.web_six, &fleet.db, &fleet.bastion] {
+    for (host, ..) in fleet.hosts() {
         host.says("root", &line);
     }
     fleet.sync();
@@ -108,7 +108,7 @@ fn an_older_copy_is_put_back_and_the_administrators_key_makes_all_go_on() {
         3,
     );
     assert!(locked.contains("lock"), "{locked}");
-    for host in [&fleet.web, &fleet.web_six, &fleet.db, &fleet.bastion] {
+    for (host, ..) in fleet.hosts() {
         host.says("root", "daypass host doctor");
     }
     laptop.says("carol", "daypass ledger verify");

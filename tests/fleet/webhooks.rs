@@ -4,7 +4,7 @@ use super::fleet::{Fleet, certify, first_block};
 
 #[test]
 fn a_request_reaches_the_pager_and_the_chat() {
-    let fleet = Fleet::start();
+    let fleet = Fleet::start_small();
     start_receiver(&fleet);
     configure(&fleet);
     fleet.sign_in("bob");
@@ -13,7 +13,7 @@ fn a_request_reaches_the_pager_and_the_chat() {
     fleet.laptop.fails("bob", ask, 5);
     let wait = |pattern: &str| {
         let line =
-            format!("timeout 50 tail -n +1 -f receiver.out | grep --max-count=1 '{pattern}'");
+            format!("timeout 200 tail -n +1 -f receiver.out | grep --max-count=1 '{pattern}'");
         fleet.provider.says("root", &line)
     };
     assert_eq!(wait("^/daypass"), "/daypass signed requested");

@@ -1,5 +1,6 @@
-//! Twenty thousand revoked passes, in the sequences that break revocation lists of other makes: the
-//! real daemon publishes them, `host sync` fetches them, and OpenSSH refuses exactly those.
+//! Thousands of revoked passes, in the sequences that break revocation lists of other makes: the
+//! real daemon publishes them, `host sync` fetches them, and OpenSSH refuses exactly those. With
+//! `DAYPASS_QUANTITY=long` they are twenty thousand.
 //!
 //! The passes are drafted and recorded as [`daypass::operations::issuance`] does it, in one process
 //! with the daemon and without the wire in between; those that OpenSSH is shown are signed too.
@@ -54,6 +55,14 @@ use Slot::{Alice, Bob, Dave, Gap, Mallory};
 /// order is kept.
 const BATCH: usize = 500;
 
+/// The length of the longest run.
+fn longest_run() -> usize {
+    match std::env::var("DAYPASS_QUANTITY").as_deref() {
+        Ok("long") => 15_000,
+        _ => 2_000,
+    }
+}
+
 /// The sequences, each with its name.
 fn sequences() -> Vec<(&'static str, Vec<Slot>)> {
     let alternating = [Mallory, Alice].into_iter().cycle().take(6_000);
@@ -61,7 +70,7 @@ fn sequences() -> Vec<(&'static str, Vec<Slot>)> {
     let sparse = (0..246).flat_map(|_| [Alice, Bob, Alice].into_iter().chain(repeat_n(Gap, 64)));
     let run = [Alice]
         .into_iter()
-        .chain(repeat_n(Mallory, 15_000))
+        .chain(repeat_n(Mallory, longest_run()))
         .chain([Alice]);
     let growing = (1..=60).flat_map(|length| repeat_n(Bob, length).chain([Alice]));
     let doubling = (0..10).flat_map(|power| {
@@ -221,7 +230,7 @@ impl Crowd {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn openssh_refuses_exactly_the_twenty_thousand_that_are_revoked() {
+async fn openssh_refuses_exactly_the_thousands_that_are_revoked() {
     let site = Site::start().await;
     let authority = authority(&site);
     let crowd = Crowd::new(&site).await;
@@ -247,7 +256,7 @@ async fn openssh_refuses_exactly_the_twenty_thousand_that_are_revoked() {
         .filter(|entry| !matches!(entry.slot, Alice | Gap))
         .map(|entry| entry.serial)
         .collect();
-    assert!(expected.len() > 20_000, "{}", expected.len());
+    assert!(expected.len() > longest_run() + 5_000, "{}", expected.len());
 
     assert_eq!(revoke(&site, &crowd).await, expected);
     let report = site.host.json(&["sync"]).await;

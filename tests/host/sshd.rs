@@ -19,7 +19,7 @@ use super::{
 const LOGIN: &str = "deploy";
 
 /// How long sshd may take to answer, and ssh to log in.
-const PATIENCE: Duration = Duration::from_secs(30);
+const PATIENCE: Duration = Duration::from_secs(90);
 
 /// A running sshd. Dropping it ends the process.
 pub(crate) struct Sshd {
@@ -70,7 +70,7 @@ impl Sshd {
             if log(host).contains(&line) {
                 return true;
             }
-            std::thread::yield_now();
+            std::thread::sleep(Duration::from_millis(5));
         }
         false
     }
@@ -102,7 +102,7 @@ impl Sshd {
                 "-o",
                 "IdentitiesOnly=yes",
             ])
-            .args(["-o", "StrictHostKeyChecking=yes", "-o", "ConnectTimeout=20"])
+            .args(["-o", "StrictHostKeyChecking=yes", "-o", "ConnectTimeout=60"])
             .args([
                 "-o",
                 "IdentityAgent=none",

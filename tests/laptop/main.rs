@@ -109,7 +109,7 @@ async fn plain_ssh_and_all_that_run_it_log_in_at_the_first_try_as_the_pass_says(
     let options = format!(
         "-C -o ControlMaster=auto -o ControlPersist=60s -o ControlPath={HOME}/cp -o KbdInteractiveAuthentication=no \
          -o PreferredAuthentications=gssapi-with-mic,gssapi-keyex,hostbased,publickey -o PasswordAuthentication=no \
-         -o ConnectTimeout=10"
+         -o ConnectTimeout=60"
     );
     for _ in 0..2 {
         let line = format!("ssh {options} -tt web-1 '/bin/sh -c '\"'\"'id -un && sleep 0'\"'\"''");

@@ -89,7 +89,7 @@ impl Company {
     /// Waits for a line of the sync in the journal.
     pub(super) fn wait_for_sync(&self, pattern: &str) -> String {
         let line = format!(
-            "timeout 50 journalctl --follow --lines=all --output=cat --unit=daypass-sync | grep --max-count=1 '{pattern}'"
+            "timeout 200 journalctl --follow --lines=all --output=cat --unit=daypass-sync | grep --max-count=1 '{pattern}'"
         );
         self.says("root", &line)
     }

@@ -7,6 +7,7 @@ use std::{
     os::unix::fs::PermissionsExt,
     path::{Path, PathBuf},
     process::Command,
+    sync::LazyLock,
 };
 
 use tempfile::TempDir;
@@ -15,23 +16,43 @@ use super::support::command::DAYPASS;
 
 const ROOT: &str = env!("CARGO_MANIFEST_DIR");
 
-/// Copies the program under test into this folder, without debug information, which is most of it.
-pub(super) fn strip(folder: &Path) {
+/// What all tests of this process share. Their programs are hard links to one file.
+struct Shared {
+    /// The program under test, without debug information, which is most of it.
+    program: PathBuf,
+    /// What `packaging/stage` writes.
+    stage: PathBuf,
+}
+
+/// The folder is that of the last run, made anew: nothing is dropped at the end of a process.
+static SHARED: LazyLock<Shared> = LazyLock::new(|| {
+    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("machine-package");
+    let _ = fs::remove_dir_all(&folder);
+    fs::create_dir(&folder).unwrap();
+    let (program, stage) = (folder.join("daypass"), folder.join("stage"));
     run(Command::new("strip")
         .arg("-o")
-        .args([&folder.join("daypass"), Path::new(DAYPASS)]));
+        .args([&program, Path::new(DAYPASS)]));
+    run(Command::new("/bin/bash")
+        .arg(Path::new(ROOT).join("packaging/stage"))
+        .args([&program, &stage]));
+    Shared { program, stage }
+});
+
+/// Puts the program under test into this folder.
+pub(super) fn strip(folder: &Path) {
+    fs::hard_link(&SHARED.program, folder.join("daypass")).unwrap();
 }
 
 /// Builds `daypass_REVISION.deb` of the program in this folder: the version of Cargo.toml with this
 /// revision.
 pub(super) fn build(folder: &Path, revision: u32) {
     let manifest = manifest();
-    let stage = stage();
     let program = folder.join("daypass");
     let tree = TempDir::new_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
     for (source, target, mode) in assets(&manifest) {
         let source = match source.strip_prefix("target/package/") {
-            Some(path) => stage.path().join(path),
+            Some(path) => SHARED.stage.join(path),
             None if source == "target/release/daypass" => program.clone(),
             None => Path::new(ROOT).join(source),
         };
@@ -51,15 +72,6 @@ pub(super) fn build(folder: &Path, revision: u32) {
         .args(["--root-owner-group", "-Znone", "--build"])
         .arg(tree.path())
         .arg(folder.join(format!("daypass_{revision}.deb"))));
-}
-
-/// What `packaging/stage` writes.
-fn stage() -> TempDir {
-    let stage = TempDir::new_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
-    run(Command::new("/bin/bash")
-        .arg(Path::new(ROOT).join("packaging/stage"))
-        .args([Path::new(DAYPASS), stage.path()]));
-    stage
 }
 
 /// Source, target and mode of each asset.
@@ -132,17 +144,17 @@ fn run(command: &mut Command) -> String {
 
 #[test]
 fn every_page_unit_and_completion_is_in_the_package() {
-    let stage = stage();
+    let stage = &SHARED.stage;
     let listed: BTreeSet<_> = assets(&manifest())
         .into_iter()
         .filter_map(|(source, _, _)| {
             let path = source.strip_prefix("target/package/")?.to_owned();
-            Some(matching(&stage.path().join(path)))
+            Some(matching(&stage.join(path)))
         })
         .flatten()
         .collect();
     let mut made = BTreeSet::new();
-    let mut open = vec![stage.path().to_owned()];
+    let mut open = vec![stage.clone()];
     while let Some(path) = open.pop() {
         match path.is_dir() {
             true => open.extend(entries(&path)),

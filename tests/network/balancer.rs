@@ -2,7 +2,7 @@
 
 use std::{
     fs,
-    net::{Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener},
+    net::{Ipv4Addr, Ipv6Addr, SocketAddr},
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
     time::{Duration, Instant},
@@ -11,7 +11,7 @@ use std::{
 use tempfile::TempDir;
 use tokio::net::TcpStream;
 
-use crate::world::PATIENCE;
+use crate::{support::ports::free_port, world::PATIENCE};
 
 const MANUAL: &str = include_str!("../../src/cli/manual/configuration.md");
 
@@ -144,17 +144,6 @@ impl Program {
                 command.args(["-e", "stderr"]);
                 command
             }
-        }
-    }
-}
-
-/// A port that was free on both addresses a moment ago.
-fn free_port() -> u16 {
-    loop {
-        let v4 = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
-        let port = v4.local_addr().unwrap().port();
-        if TcpListener::bind((Ipv6Addr::LOCALHOST, port)).is_ok() {
-            return port;
         }
     }
 }

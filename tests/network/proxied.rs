@@ -81,7 +81,14 @@ async fn half_a_header_ends_within_the_deadline() {
         let header = v2(7);
         assert_eq!(say(&world, &[&header[..cut]]).await, "");
     }
-    assert!(say(&world, &[V1, GET]).await.ends_with("hello"));
+    // On a slow machine, the deadline may end an honest caller, too.
+    for attempt in 1.. {
+        let said = say(&world, &[V1, GET]).await;
+        if said.ends_with("hello") {
+            break;
+        }
+        assert!(attempt < 10, "{said}");
+    }
     world.end().await;
 }
 

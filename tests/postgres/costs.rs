@@ -12,6 +12,9 @@ use super::{
     testing::{NOW, Replica, staged, until},
 };
 
+/// The longest wait until what a start makes servers ask has ended.
+const SETTLED: Duration = Duration::from_secs(90);
+
 /// The time for which the servers are watched.
 const QUIET: Duration = Duration::from_secs(8);
 
@@ -80,7 +83,14 @@ async fn two_quiet_servers_with_a_webhook_ask_the_database_little() {
     };
     until(async || lease().await > 0).await;
     // What follows a start, such as the first reading of the ledger.
-    sleep(Duration::from_secs(3)).await;
+    let (mut flat, started) = (0, Instant::now());
+    while flat < 2 {
+        assert!(started.elapsed() < SETTLED, "the servers are not quiet");
+        let before = proxy.traffic().trips();
+        sleep(Duration::from_secs(1)).await;
+        let is_flat = proxy.traffic().trips() - before <= 12;
+        flat = if is_flat { flat + 1 } else { 0 };
+    }
     let (before, begun) = (proxy.traffic().trips(), Instant::now());
     let (mut last, mut renewals) = (lease().await, 0);
     while begun.elapsed() < QUIET {

@@ -36,7 +36,7 @@ use super::{
 const SOON: Duration = Duration::from_secs(1);
 
 /// The same on a machine that is busy with other tests.
-const PATIENCE: Duration = Duration::from_secs(20);
+const PATIENCE: Duration = Duration::from_secs(60);
 
 pub(crate) fn policy() -> String {
     [
@@ -219,7 +219,7 @@ async fn a_request_on_one_daemon_is_watched_decided_and_redeemed_on_the_others()
     let mut watch = lead.watch(0).await.unwrap();
     let mut fastest = PATIENCE;
     let mut last = None;
-    for _ in 0..5 {
+    for _ in 0..10 {
         let another = a.user("bob", &["oncall"]);
         let request = another.request(ask("prod")).await;
         let filed = Instant::now();

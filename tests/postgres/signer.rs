@@ -70,7 +70,7 @@ async fn two_servers_share_a_signer_and_every_pass_of_both_is_signed() {
         b.issue(ask("shell")).await.unwrap();
     }
     assert!(
-        begun.elapsed() < Duration::from_secs(20),
+        begun.elapsed() < Duration::from_secs(60),
         "{:?}",
         begun.elapsed()
     );

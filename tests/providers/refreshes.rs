@@ -210,7 +210,7 @@ async fn a_provider_that_gives_no_refresh_token_is_said_at_the_sign_in() {
     // Without renewal the second-long token would be over before the sign-in is shown.
     let signed_in = SignedIn::start("okta", |profile| {
         change(profile);
-        profile.insert("lifetime".into(), 5.into());
+        profile.insert("lifetime".into(), 15.into());
     })
     .await;
     let done = signed_in.pass_later().await.exits("the token has ended", 4);
@@ -281,7 +281,7 @@ impl SignedIn {
         let issued = now();
         let claims = json!({
             "iss": issuer.identifier(), "aud": prepared["audience"], "sub": self.provider.label,
-            "iat": issued, "exp": issued + 5,
+            "iat": issued, "exp": issued + 15,
             "repository": "corp/app", "ref": "refs/heads/main",
         });
         let file = self.terminal.home.join("token");

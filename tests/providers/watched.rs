@@ -11,10 +11,10 @@ use tokio::{
 use crate::{habits::Provider, support::command::DAYPASS};
 
 /// Long enough for a busy machine.
-const SOON: Duration = Duration::from_secs(60);
+const SOON: Duration = Duration::from_secs(150);
 
 /// Seconds that a token lives: a watch that ends sooner counts as one that failed.
-const LIFETIME: i64 = 6;
+const LIFETIME: i64 = 12;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_approval_reaches_who_waits_through_the_ends_of_several_tokens() {

@@ -53,7 +53,8 @@ async fn a_start_after_a_kill_does_not_grow_with_the_ledger() {
     assert!(large.memory < small.memory + LARGER);
 }
 
-/// Kills a daemon over a ledger of so many events, and starts it again.
+/// Kills a daemon over a ledger of so many events, and starts it again: three times, of which the
+/// quickest counts, for the machine may be busy with other tests.
 async fn start_over(events: u64) -> Start {
     let served = TestEnv::new().policy(&*POLICY).prepare().await;
     let folder = served.folder().to_owned();
@@ -66,14 +67,20 @@ async fn start_over(events: u64) -> Start {
     tokio::task::spawn_blocking(fill).await.unwrap();
     let mut process = served.spawn(&[]);
     first_pass(&served, &mut process).await;
+    let (mut quickest, mut memory) = (Duration::MAX, 0);
+    for _ in 0..3 {
+        process.kill();
+        let begun = Instant::now();
+        process = served.spawn(&[]);
+        first_pass(&served, &mut process).await;
+        quickest = quickest.min(begun.elapsed());
+        memory = most_memory(process.0.id()).max(memory);
+    }
     process.kill();
-    let begun = Instant::now();
-    let mut process = served.spawn(&[]);
-    first_pass(&served, &mut process).await;
-    let first_pass = begun.elapsed();
-    let memory = most_memory(process.0.id());
-    process.kill();
-    Start { first_pass, memory }
+    Start {
+        first_pass: quickest,
+        memory,
+    }
 }
 
 async fn first_pass(served: &ServerFiles, process: &mut Process) {

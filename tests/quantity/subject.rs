@@ -27,7 +27,7 @@ use crate::{
 const ELSEWHERE: Ipv4Addr = Ipv4Addr::new(127, 0, 0, 9);
 
 /// How long a newcomer waits: the machine is busy, and then as long as a person does.
-const PATIENCE: Duration = Duration::from_secs(10);
+const PATIENCE: Duration = Duration::from_secs(30);
 
 /// The daemon in its process.
 pub struct Subject {
@@ -105,7 +105,7 @@ impl Subject {
     /// Waits until the last flood's connections are gone: those that end now would leave places
     /// free.
     async fn settled(&self) {
-        let deadline = Instant::now() + Duration::from_secs(60);
+        let deadline = Instant::now() + Duration::from_secs(180);
         let open = Regex::new(r"(?m)^daypass_connections (\d+)$").unwrap();
         loop {
             let metrics = self.get(ELSEWHERE, "/metrics").await.unwrap_or_default();

@@ -61,7 +61,7 @@ pub(crate) async fn story(
     let api = files.expect_api(process).await;
     let alice = user(files, &api, "alice");
     let mut issued = alice.issue(ask("shell")).await;
-    for _ in 0..50 {
+    for _ in 0..300 {
         // The key may not have answered yet.
         if issued.is_ok() {
             break;
@@ -204,13 +204,13 @@ async fn while_the_agent_is_away_nothing_is_issued_and_each_side_says_so() {
 }
 
 pub(crate) async fn until(mut is_so: impl AsyncFnMut() -> bool) {
-    for _ in 0..150 {
+    for _ in 0..600 {
         if is_so().await {
             return;
         }
         tokio::time::sleep(Duration::from_millis(100)).await;
     }
-    panic!("not within 15 s");
+    panic!("not within a minute");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -320,9 +320,9 @@ async fn a_wrong_pin_is_tried_once_and_other_faults_of_a_token_are_named() {
         let refused = alice.issue(ask("shell")).await.unwrap_err();
         assert_eq!(refused.reason, "CA_UNAVAILABLE", "{refused:?}");
         if says == "PinIncorrect" {
+            until(async || files.log().contains("not tried again")).await;
             // Searches go on, the PIN does not.
             tokio::time::sleep(Duration::from_millis(2500)).await;
-            assert!(files.log().contains("not tried again"), "{}", files.log());
             write_secret(&files.path("pin"), PIN);
         }
         process.stop().await;

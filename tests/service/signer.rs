@@ -151,13 +151,13 @@ async fn counted(files: &ServerFiles, api: &Api) -> (usize, usize) {
 
 async fn expect_pass(alice: &TestUser) {
     let begun = Instant::now();
-    while begun.elapsed() < Duration::from_secs(15) {
+    while begun.elapsed() < Duration::from_secs(60) {
         if alice.issue(ask("shell")).await.is_ok() {
             return;
         }
         tokio::time::sleep(Duration::from_millis(100)).await;
     }
-    panic!("no pass within 15 s");
+    panic!("no pass within a minute");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -327,8 +327,9 @@ async fn crowd(files: &ServerFiles, api: &Api) -> Duration {
     waits.into_iter().max().unwrap()
 }
 
-/// A deadline of five seconds, and what a machine under load adds.
-const LONGEST: Duration = Duration::from_secs(12);
+/// A deadline of five seconds, and what a machine under load adds. One after the other, the callers
+/// would wait for minutes.
+const LONGEST: Duration = Duration::from_secs(60);
 
 async fn wedged(files: &ServerFiles, process: &mut Process, wedge: impl Fn(bool)) {
     let api = files.expect_api(process).await;

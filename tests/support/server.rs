@@ -171,9 +171,9 @@ impl Drop for Process {
 }
 
 impl Process {
-    /// Its exit status; it must end within ten seconds.
+    /// Its exit status; it must end within a minute.
     pub async fn ended(&mut self) -> ExitStatus {
-        let deadline = Instant::now() + Duration::from_secs(10);
+        let deadline = Instant::now() + Duration::from_secs(60);
         loop {
             if let Some(status) = self.0.try_wait().unwrap() {
                 return status;
@@ -246,6 +246,25 @@ impl ServerFiles {
         }
     }
 
+    /// A copy with all of the state, at a port of its own. The daemon must not run.
+    pub fn copy(&self) -> Self {
+        let (folder, port) = (files::folder(), ports::free_port());
+        let copied = Command::new("cp")
+            .arg("-a")
+            .args([self.path("."), folder.path().to_owned()])
+            .status();
+        assert!(copied.unwrap().success());
+        let text = fs::read_to_string(self.configuration()).unwrap();
+        let text = text.replace(&format!(":{}\"", self.port), &format!(":{port}\""));
+        fs::write(folder.path().join("daypass.toml"), text).unwrap();
+        Self {
+            folder,
+            port,
+            tls_ca: self.tls_ca.clone(),
+            issuer: self.issuer.clone(),
+        }
+    }
+
     /// Names another CA key by these lines of `[[ca.key]]`, and removes the file of the first.
     pub fn replace_ca_key(&self, lines: &str) {
         let path = self.configuration();
@@ -292,14 +311,14 @@ impl ServerFiles {
 
     /// A connection to it once it is ready; none if it ended first.
     pub async fn api(&self, process: &mut Process) -> Option<Api> {
-        let deadline = Instant::now() + Duration::from_secs(30);
+        let deadline = Instant::now() + Duration::from_secs(120);
         while process.0.try_wait().unwrap().is_none() {
             if let Some(api) = Api::try_open(&self.url(), self.tls_ca.as_bytes()).await {
                 return Some(api);
             }
             assert!(
                 Instant::now() < deadline,
-                "daemon is not ready after 30 s:\n{}",
+                "daemon is not ready after two minutes:\n{}",
                 self.log()
             );
             tokio::time::sleep(Duration::from_millis(20)).await;

@@ -10,7 +10,7 @@ use std::{
 use super::command::Done;
 
 /// Bound on one command, in seconds; only a hang reaches it.
-const PATIENCE: &str = "60";
+const PATIENCE: &str = "240";
 
 /// The programs of a user.
 const PATH: &str = "/usr/local/bin:/usr/bin:/bin";

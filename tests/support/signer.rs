@@ -98,7 +98,7 @@ impl SignerFiles {
             .spawn()
             .unwrap();
         let mut process = Process(child);
-        let deadline = Instant::now() + Duration::from_secs(30);
+        let deadline = Instant::now() + Duration::from_secs(120);
         while UnixStream::connect(self.socket()).is_err() {
             let ended = process.0.try_wait().unwrap();
             assert!(ended.is_none(), "{ended:?}: {}", self.log());

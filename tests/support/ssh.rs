@@ -13,7 +13,7 @@ use tempfile::TempDir;
 use tokio::process::Command;
 
 /// How long one login may take.
-const PATIENCE: Duration = Duration::from_secs(30);
+const PATIENCE: Duration = Duration::from_secs(90);
 
 /// A private key and its certificate, in files as `ssh -i` wants them.
 pub struct Pass {
@@ -147,7 +147,7 @@ impl Host {
             "BatchMode=yes".to_owned(),
             "IdentitiesOnly=yes".to_owned(),
             "StrictHostKeyChecking=yes".to_owned(),
-            "ConnectTimeout=10".to_owned(),
+            "ConnectTimeout=60".to_owned(),
             "IdentityAgent=none".to_owned(),
             "GlobalKnownHostsFile=none".to_owned(),
             format!("UserKnownHostsFile={}", known_hosts.display()),

@@ -224,10 +224,10 @@ async fn a_lost_key_and_a_second_tab_are_told_and_a_new_sign_in_helps() {
              await old.waitForSelector('#trouble:not([hidden])');
              const tab = await old.innerText('#trouble');
              await page.dblclick('button.approve');
-             await page.waitForSelector('text=Approved');
+             await page.waitForSelector('[role=status] >> text=Approved');
              await page.goto(new URL('/web/requests', page.url()).href);
              await page.goBack();
-             await page.waitForSelector('text=Approved');
+             await page.waitForSelector('[role=status] >> text=Approved');
              return {{ lost, form, tab, again: await page.locator('#decide').count(), url: page.url() }};"
         ))
         .await;
@@ -328,11 +328,11 @@ async fn an_expired_token_a_lock_and_a_sign_out_end_the_session() {
         assert!(text.as_str().unwrap().contains("locked"), "{seen}");
     }
     // A token that ends while its page is open.
-    let short = "lifetime = 5\n".parse::<toml::Table>().unwrap();
+    let short = "lifetime = 20\n".parse::<toml::Table>().unwrap();
     env.issuer().imitate(short.try_into().unwrap());
     signed_in(&mut browser, &env, "carol", "{}", id).await;
     browser
-        .run("await keep.carol.waitForSelector('text=Your sign-in is over')")
+        .run("await keep.carol.waitForSelector('text=Your sign-in is over', { timeout: 120_000 })")
         .await;
     assert_eq!(decisions(&env).await, [""; 0]);
     ends(env, browser).await;
@@ -509,7 +509,7 @@ async fn a_browser_without_ed25519_signs_with_p256() {
                await page.goto(`{url}/web/requests/${{id}}`);
                await page.waitForSelector('#decide:not([hidden])');
                await page.click(index % 2 ? 'button.deny' : 'button.approve');
-               await page.waitForSelector(index % 2 ? 'text=Denied' : 'text=Approved');
+               await page.waitForSelector(`[role=status] >> text=${{index % 2 ? 'Denied' : 'Approved'}}`);
              }}"
         ))
         .await;

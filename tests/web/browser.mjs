@@ -15,8 +15,12 @@ const [spki, folder] = process.argv.slice(2);
 mkdirSync(folder, { recursive: true });
 process.env.TMPDIR = folder;
 
+// For one element, or for the browser's start. Only a slow machine needs more than a second.
+const PATIENCE = 80_000;
+
 const browser = await chromium.launch({
   executablePath: '/usr/bin/chromium',
+  timeout: PATIENCE,
   args: [
     '--headless', '--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run',
     '--disable-background-networking', '--disable-component-update', '--disable-sync',
@@ -35,7 +39,7 @@ async function open({ phone = false, dark = false, script = true } = {}) {
     colorScheme: dark ? 'dark' : 'light',
     javaScriptEnabled: script,
   });
-  context.setDefaultTimeout(20_000);
+  context.setDefaultTimeout(PATIENCE);
   // oidc-provider's own pages ask for a font.
   await context.route('https://fonts.googleapis.com/**', (route) =>
     route.fulfill({ contentType: 'text/css', body: '' }));

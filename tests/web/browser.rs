@@ -18,8 +18,9 @@ use x509_parser::pem::parse_x509_pem;
 
 use crate::support::env::TestEnv;
 
-/// For one step; none takes a tenth of it on an idle machine.
-const PATIENCE: Duration = Duration::from_secs(90);
+/// For one step; none takes a tenth of it on an idle machine. Longer than the browser itself waits
+/// for an element (`browser.mjs`), which then says for which.
+const PATIENCE: Duration = Duration::from_secs(240);
 
 /// A running browser. It ends when its stdin closes, which it does with this process.
 pub(crate) struct Browser {

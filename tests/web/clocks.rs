@@ -33,7 +33,7 @@ async fn decided(env: &TestEnv) -> Vec<String> {
 /// ends by the server's clock, and takes its form along without a word from the server.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_countdown_is_by_the_servers_clock_and_its_end_takes_the_form_along() {
-    let env = ending("30s").await;
+    let env = ending("90s").await;
     let mut browser = Browser::start(&env).await;
     let (url, password) = (env.server.url(), env.password());
     browser
@@ -58,20 +58,21 @@ async fn a_countdown_is_by_the_servers_clock_and_its_end_takes_the_form_along() 
                const before = await page.innerText('#live time');
                const changed = (it) => document.querySelector('#live time').textContent !== it;
                await page.waitForFunction(changed, before);
-               return parseInt(await page.innerText('#live time'), 10);
+               const left = /^(?:(\\d+)m)? ?(?:(\\d+)s)?$/.exec(await page.innerText('#live time'));
+               return 60 * Number(left[1] ?? 0) + Number(left[2] ?? 0);
              }};
              const ahead = await next();
              await page.evaluate(() => {{ globalThis.shift = -7200_000; }});
              const behind = await next();
              const began = await page.evaluate(() => performance.timeOrigin);
-             await page.waitForSelector('text=Expired', {{ timeout: 60_000 }});
+             await page.waitForSelector('text=Expired', {{ timeout: 150_000 }});
              await page.waitForSelector('#decide', {{ state: 'detached' }});
              const same = began === await page.evaluate(() => performance.timeOrigin);
              return {{ ahead, behind, same, troubles: page.troubles }};"
         ))
         .await;
     let left = |name: &str| seen[name].as_i64().unwrap();
-    assert!((8..30).contains(&left("ahead")), "{seen}");
+    assert!((8..90).contains(&left("ahead")), "{seen}");
     assert!((1..left("ahead")).contains(&left("behind")), "{seen}");
     assert_eq!(seen["same"], json!(true), "without a reload");
     assert_eq!(seen["troubles"], json!([]));
@@ -87,7 +88,8 @@ async fn a_token_that_ends_in_the_middle_of_a_decision_costs_a_sign_in() {
     let env = TestEnv::new().signed_in(&["bob", "carol"]).start().await;
     let mut browser = Browser::start(&env).await;
     let id = asked(&env, "INC-7").await;
-    let short = "lifetime = 4\n".parse::<toml::Table>().unwrap();
+    // Long enough to be signed in on a slow machine, too: a token that has ended is refused there.
+    let short = "lifetime = 30\n".parse::<toml::Table>().unwrap();
     env.issuer().imitate(short.try_into().unwrap());
     signed_in(&mut browser, &env, "carol", "{ phone: true }", id).await;
     let password = env.password();
@@ -123,7 +125,7 @@ async fn a_token_that_ends_in_the_middle_of_a_decision_costs_a_sign_in() {
              await page.waitForURL(/\\/web\\/requests\\/{id}$/);
              await page.waitForSelector('#decide:not([hidden])');
              await page.click('button.approve');
-             await page.waitForSelector('text=Approved');"
+             await page.waitForSelector('[role=status] >> text=Approved');"
         ))
         .await;
     assert_eq!(decided(&env).await, ["approved"]);

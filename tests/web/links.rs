@@ -16,7 +16,7 @@ async fn requests_open_opens_the_page_of_a_request_or_prints_its_address() {
         let mut all = all.iter();
         all.any(|one| one.kind() == "requested")
     });
-    let told = tokio::time::timeout(Duration::from_secs(30), told).await;
+    let told = tokio::time::timeout(Duration::from_secs(60), told).await;
     let told = told.expect("the message arrives");
     let requested = told.iter().find(|one| one.kind() == "requested").unwrap();
     let body: Value = serde_json::from_slice(&requested.body).unwrap();

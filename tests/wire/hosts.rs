@@ -173,7 +173,7 @@ async fn guessed_expired_and_withdrawn_codes_are_refused_alike() {
     let web = TestHost::new("web-1");
     let short = hosts::code();
     let host = NewHost {
-        expires_at: UnixSeconds(u64::try_from(now()).unwrap() + 1),
+        expires_at: UnixSeconds(u64::try_from(now()).unwrap() + 5),
         ..new_host("web-1", &short)
     };
     let request = carol.add_host_request(host).await;

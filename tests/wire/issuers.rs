@@ -43,6 +43,10 @@ fn honest(server: &ServerFiles, api: &Api) -> Attempt {
 async fn tokens_are_refused_until_their_issuer_has_good_keys() {
     let mut cases = JoinSet::new();
     for (case, behaviour) in MISBEHAVIOURS {
+        // Each has a daemon of its own, and a small machine starts few of them at once.
+        if cases.len() == 3 {
+            cases.join_next().await.unwrap().unwrap();
+        }
         cases.spawn(closed_until_it_answers(case, behaviour));
     }
     while let Some(done) = cases.join_next().await {
@@ -63,7 +67,7 @@ async fn closed_until_it_answers(case: &'static str, behaviour: Behaviour) {
         "{case}: {refusal:?}"
     );
     server.issuer.behave(Behaviour::Normal);
-    let deadline = Instant::now() + 6 * COOL_DOWN;
+    let deadline = Instant::now() + 12 * COOL_DOWN;
     while let Err(refusal) = api.issue(&honest(&server, &api)).await {
         assert_eq!(refusal.reason, "ISSUER_UNAVAILABLE", "{case}");
         assert!(Instant::now() < deadline, "{case}: it does not recover");

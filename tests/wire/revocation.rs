@@ -134,8 +134,8 @@ async fn the_dev_worlds_own_sshd_refuses_a_revoked_pass_by_itself() {
     carol.revoke(serial).await.unwrap();
     let start = std::time::Instant::now();
     while !listed().revokes(&blob, pass.serial) {
-        assert!(start.elapsed().as_secs() < 20, "the list stays old");
-        tokio::task::yield_now().await;
+        assert!(start.elapsed().as_secs() < 60, "the list stays old");
+        tokio::time::sleep(std::time::Duration::from_millis(5)).await;
     }
 }
 

@@ -176,7 +176,7 @@ async fn a_busy_ledger_is_signed_all_the_same() {
         number += 1;
         store.record(staged(number), NOW).await.unwrap();
         assert!(
-            began.elapsed().as_secs() < 10,
+            began.elapsed().as_secs() < 60,
             "{number} events without a quiet moment, and none signed"
         );
     }

@@ -134,14 +134,14 @@ pub(super) fn requests(walk: &Walk) {
     walk.typed
         .borrow_mut()
         .push("daypass request prod --reason INC-4711 --wait 30m".to_owned());
-    let watch = "timeout 50 daypass requests watch | grep --line-buffered --max-count=1 INC-4711";
+    let watch = "timeout 200 daypass requests watch | grep --line-buffered --max-count=1 INC-4711";
     let seen = walk.run(laptop, "carol", &format!("set -o pipefail\n{watch}"));
     let opened = number_after(&format!(" {}", seen.stdout), " ");
     assert!(walk.user("carol", "daypass requests").contains("INC-4711"));
     let shown = walk.user("carol", &format!("daypass show {opened}"));
     assert!(shown.contains("bob@example.com"), "{shown}");
     walk.user("carol", &format!("daypass approve {opened}"));
-    let waited = "timeout 50 tail -n +1 -f waited | grep --max-count=1 ended; cat waited";
+    let waited = "timeout 200 tail -n +1 -f waited | grep --max-count=1 ended; cat waited";
     let waited = laptop.says("bob", waited);
     assert!(waited.contains("pass "), "{waited}");
     assert_eq!(

@@ -91,9 +91,9 @@ async fn a_caller_without_the_certificate_that_counts_gets_no_answer() {
         assert_eq!(answer.is_some(), is_answered, "{case}: {answer:?}");
     }
     // Half a handshake keeps a place for seconds only.
-    let mut silent = TcpStream::connect(("127.0.0.1", port)).unwrap();
+    let mut silent = connected(port);
     silent
-        .set_read_timeout(Some(Duration::from_secs(15)))
+        .set_read_timeout(Some(Duration::from_secs(60)))
         .unwrap();
     assert_eq!(silent.read(&mut [0; 1]).unwrap(), 0);
     for line in ["without a certificate that counts", "a slow handshake"] {
@@ -154,7 +154,7 @@ async fn a_crowd_of_silent_callers_keeps_no_user_of_the_socket_out() {
     let mut certified = tls(&signer, port, Some("server"));
     assert!(answer(&mut certified).is_some());
     let crowd: Vec<_> = (0..80)
-        .map(|_| TcpStream::connect(("127.0.0.1", port)).unwrap())
+        .map(|_| connected(port))
         .collect();
     until(async || signer.log().contains("too many connections")).await;
     // Within the deadline of a handshake.
@@ -182,6 +182,17 @@ fn answer(stream: &mut (impl Read + Write)) -> Option<u8> {
 }
 
 /// A connection with this certificate.
+/// A connection to the signer's port, which it opens a moment after its socket.
+fn connected(port: u16) -> TcpStream {
+    for _ in 0..1000 {
+        if let Ok(stream) = TcpStream::connect(("127.0.0.1", port)) {
+            return stream;
+        }
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    panic!("nothing listens at port {port}");
+}
+
 fn tls(
     signer: &SignerFiles,
     port: u16,
@@ -211,9 +222,9 @@ fn tls(
     };
     let name = ServerName::try_from("localhost").unwrap();
     let session = ClientConnection::new(std::sync::Arc::new(config), name).unwrap();
-    let stream = TcpStream::connect(("127.0.0.1", port)).unwrap();
+    let stream = connected(port);
     stream
-        .set_read_timeout(Some(Duration::from_secs(15)))
+        .set_read_timeout(Some(Duration::from_secs(60)))
         .unwrap();
     StreamOwned::new(session, stream)
 }

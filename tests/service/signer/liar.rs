@@ -271,7 +271,7 @@ impl Wire {
     pub(super) fn open(socket: &Path) -> Self {
         let stream = UnixStream::connect(socket).unwrap();
         stream
-            .set_read_timeout(Some(Duration::from_secs(20)))
+            .set_read_timeout(Some(Duration::from_secs(60)))
             .unwrap();
         Self(stream)
     }

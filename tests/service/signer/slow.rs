@@ -77,7 +77,8 @@ async fn burst(files: &ServerFiles, api: &Api, count: usize) -> usize {
         callers.spawn(async move {
             let begun = Instant::now();
             let issued = alice.issue(ask("shell")).await;
-            assert!(begun.elapsed() < Duration::from_secs(12));
+            let waited = begun.elapsed();
+            assert!(waited < Duration::from_secs(25), "{waited:?}");
             match issued {
                 Ok(_) => true,
                 Err(refused) => {
@@ -110,7 +111,7 @@ async fn of_a_burst_at_a_slow_agent_what_is_signed_in_time_counts() {
     // Even side by side, these would take 15 s, and each call has 5: all of them failed.
     delay.store(1500, Ordering::Relaxed);
     let issued = burst(&files, &api, 40).await;
-    assert!((2..40).contains(&issued), "{issued}");
+    assert!((1..40).contains(&issued), "{issued}");
     let (recorded, failed) = counted(&files, &api).await;
     assert_eq!(recorded, 1 + issued + failed, "each is said to be unsigned");
     delay.store(0, Ordering::Relaxed);
