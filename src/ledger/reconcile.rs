@@ -5,48 +5,67 @@
 
 mod finding;
 mod judgement;
+mod names;
+mod places;
+mod seen;
+mod unused;
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use time::OffsetDateTime;
 
 pub(crate) use super::event::LoginFinding as Kind;
-pub(crate) use finding::{Finding, Unused};
+pub(crate) use finding::Finding;
+pub(crate) use unused::Unused;
 
 use super::{
     Event, EventKind,
     approval::fingerprint,
     event::{Issued, SeenCertificate},
 };
-use crate::ssh::sshd_log::{CertificateLogin, UnreadableLogin};
-use judgement::{Hosts, Pass, Seen, Times, seconds, short, wrong};
+use crate::ssh::{
+    principal,
+    printable::line,
+    sshd_log::{CertificateLogin, UnreadableLogin},
+};
+use judgement::{Pass, Recorded, seconds, wrong};
+use places::{Logs, MOST_HOSTS, Places};
+use seen::{Seen, Times};
+use unused::Collector;
 
 /// The most logins that differ in more than their time.
 pub(crate) const MOST_LOGINS: usize = 200_000;
 
-/// The most unused passes that are named; all are counted.
-const NAMED: usize = 1000;
+/// The most bytes of them.
+const MOST_BYTES: usize = 256 * 1024 * 1024;
+
+/// The most bytes of each text of a login: sshd cuts its message before.
+const LONGEST_TEXT: usize = 1024;
 
 /// What is compared.
 pub(crate) struct Reconciler {
-    hosts_of_passes: Hosts,
+    places: Places,
     seen: BTreeMap<Seen, Times>,
-    /// The first and the last of their times. Each pass of the ledger is compared with it.
+    /// Bytes of the texts in `seen`.
+    bytes: usize,
+    /// The first and the last time in the logs. Each pass of the ledger is compared with it.
     span: Option<(OffsetDateTime, OffsetDateTime)>,
     passes: BTreeMap<u64, Pass>,
     /// CA keys that the ledger names.
     cas: BTreeSet<String>,
     /// CA keys of others, whose logins are not judged.
     others: BTreeSet<String>,
-    hosts: BTreeSet<String>,
-    /// The logs are of every host, so a pass without a host was used on one of them.
+    /// The logs are of every host, so a pass was used on one of them or not at all.
     is_every_host: bool,
-    unused: Unused,
+    unused: Collector,
 }
 
-/// There are too many different logins for one comparison.
+/// There is too much for one comparison.
 #[derive(Debug, thiserror::Error)]
-#[error("more than {MOST_LOGINS} different logins: compare the logs of fewer hosts or days")]
+#[error(
+    "more than {MOST_LOGINS} different logins ({} MiB) or {MOST_HOSTS} hosts: compare the logs of fewer hosts or days",
+    MOST_BYTES / 1024 / 1024
+)]
 pub(crate) struct TooMany;
 
 /// The result.
@@ -68,26 +87,26 @@ impl Reconciler {
         Self {
             others,
             is_every_host,
-            ..Self::of(Hosts::Named)
+            ..Self::at(Places::Logs(Box::default()))
         }
     }
 
-    /// For the logins on one host of these groups, each told apart from the next.
-    pub(crate) fn of_host(groups: BTreeSet<String>) -> Self {
-        Self::of(Hosts::Groups(groups))
+    /// For the logins on one host of these names and groups, each told apart from the next.
+    pub(crate) fn of_host(names: BTreeSet<String>, groups: BTreeSet<String>) -> Self {
+        Self::at(Places::One { names, groups })
     }
 
-    fn of(hosts_of_passes: Hosts) -> Self {
+    fn at(places: Places) -> Self {
         Self {
-            hosts_of_passes,
+            places,
             seen: BTreeMap::new(),
+            bytes: 0,
             span: None,
             passes: BTreeMap::new(),
             cas: BTreeSet::new(),
             others: BTreeSet::new(),
-            hosts: BTreeSet::new(),
             is_every_host: false,
-            unused: Unused::default(),
+            unused: Collector::default(),
         }
     }
 
@@ -96,28 +115,42 @@ impl Reconciler {
         self.cas.insert(ca);
     }
 
+    /// Notes that the logs are of this host, too, at this time.
+    ///
+    /// # Errors
+    /// Returns [`TooMany`] beyond [`MOST_HOSTS`].
+    pub(crate) fn cover(&mut self, host: &str, at: Option<OffsetDateTime>) -> Result<(), TooMany> {
+        if let Some(at) = at {
+            let (first, last) = self.span.unwrap_or((at, at));
+            self.span = Some((first.min(at), last.max(at)));
+        }
+        match &mut self.places {
+            Places::Logs(logs) => logs.note(host).then_some(()).ok_or(TooMany),
+            Places::One { .. } => Ok(()),
+        }
+    }
+
     /// Notes a login on `host`, at this time if it is known.
     ///
     /// # Errors
-    /// Returns [`TooMany`] beyond [`MOST_LOGINS`].
+    /// Returns [`TooMany`] beyond [`MOST_LOGINS`] or [`MOST_HOSTS`].
     pub(crate) fn note(
         &mut self,
         login: CertificateLogin,
         host: &str,
         at: Option<OffsetDateTime>,
     ) -> Result<(), TooMany> {
-        self.hosts.insert(short(host));
         self.passes.entry(login.serial).or_default();
         let seen = Seen {
-            host: host.to_owned(),
-            login: login.login,
-            from: login.from,
+            host: text(host),
+            login: text(&login.login),
+            from: text(&login.from),
             port: self.port(login.port),
             certificate: Some(SeenCertificate {
                 serial: login.serial,
-                key_id: login.key_id,
-                key: login.key,
-                ca: login.ca,
+                key_id: text(&login.key_id),
+                key: text(&login.key),
+                ca: text(&login.ca),
             }),
         };
         self.note_seen(seen, at)
@@ -135,9 +168,9 @@ impl Reconciler {
     ) -> Result<(), TooMany> {
         let (login, from, port) = login.client.unwrap_or_default();
         let seen = Seen {
-            host: host.to_owned(),
-            login,
-            from,
+            host: text(host),
+            login: text(&login),
+            from: text(&from),
             port: self.port(port),
             certificate: None,
         };
@@ -145,23 +178,25 @@ impl Reconciler {
     }
 
     fn port(&self, port: u16) -> u16 {
-        match self.hosts_of_passes {
-            Hosts::Named => 0,
-            Hosts::Groups(_) => port,
+        match self.places {
+            Places::Logs(_) => 0,
+            Places::One { .. } => port,
         }
     }
 
     fn note_seen(&mut self, seen: Seen, at: Option<OffsetDateTime>) -> Result<(), TooMany> {
-        if self.seen.len() >= MOST_LOGINS && !self.seen.contains_key(&seen) {
-            return Err(TooMany);
+        self.cover(&seen.host, at)?;
+        if !self.seen.contains_key(&seen) {
+            self.bytes += seen.bytes();
+            if self.seen.len() >= MOST_LOGINS || self.bytes > MOST_BYTES {
+                return Err(TooMany);
+            }
         }
         let times = self.seen.entry(seen).or_default();
         times.count += 1;
         if let Some(at) = at {
             times.first = Some(times.first.map_or(at, |first| first.min(at)));
             times.last = Some(times.last.map_or(at, |last| last.max(at)));
-            let (first, last) = self.span.unwrap_or((at, at));
-            self.span = Some((first.min(at), last.max(at)));
         }
         Ok(())
     }
@@ -180,8 +215,11 @@ impl Reconciler {
                 if !self.cas.contains(&issued.ca) {
                     self.cas.insert(issued.ca.clone());
                 }
+                if let Some(jump) = &issued.jump {
+                    self.unused.jump(event.index, jump.pass);
+                }
                 match self.passes.get_mut(&event.index) {
-                    Some(pass) => pass.issued = Some(issued),
+                    Some(pass) => pass.issued = Some(Box::new(Recorded::from(*issued))),
                     None => self.not_seen(event.index, &issued),
                 }
             }
@@ -192,7 +230,12 @@ impl Reconciler {
             }
             EventKind::Revoked(revoked) => self.revoked(&revoked.serials, event.at),
             EventKind::Locked(locked) => self.revoked(&locked.serials, event.at),
-            EventKind::SigningFailed { serial, .. } => self.revoked(&[serial], event.at),
+            EventKind::SigningFailed { serial, .. } => {
+                self.revoked(&[serial], event.at);
+                self.unused.failed(serial);
+            }
+            EventKind::HostJoined(host) => self.places.joined(&host, (event.index, event.at)),
+            EventKind::HostRemoved(host) => self.places.removed(&host.host, event.at),
             EventKind::KeyStaged { key }
             | EventKind::KeyActivated { key }
             | EventKind::KeyRetired { key } => {
@@ -215,8 +258,6 @@ impl Reconciler {
             | EventKind::Unlocked(_)
             | EventKind::LedgerKeyChanged(_)
             | EventKind::HostAdded(_)
-            | EventKind::HostJoined(_)
-            | EventKind::HostRemoved(_)
             | EventKind::HostCertified(_)
             | EventKind::HostBehind(_)
             | EventKind::HostCurrent { .. }
@@ -234,17 +275,13 @@ impl Reconciler {
 
     /// A pass that was valid within the time of the logs, for one of their hosts, and not used.
     fn not_seen(&mut self, serial: u64, issued: &Issued) {
-        let Some((first, last)) = self.span else {
+        let (Some((first, last)), Places::Logs(logs)) = (self.span, &self.places) else {
             return;
         };
         let (from, to) = (first.unix_timestamp(), last.unix_timestamp());
-        let is_here = match &issued.ask.host {
-            Some(host) => self.hosts.contains(&short(host)),
-            None => self.is_every_host,
-        };
         let is_then = seconds(issued.valid_before) > from && seconds(issued.valid_after) < to;
-        if is_here && is_then {
-            self.unused.add(serial, issued, NAMED);
+        if is_then && (self.is_every_host || is_here(logs, issued)) {
+            self.unused.add(serial, issued);
         }
     }
 
@@ -255,7 +292,7 @@ impl Reconciler {
             good: 0,
             others: 0,
             findings: Vec::new(),
-            unused: self.unused,
+            unused: self.unused.finish(),
         };
         for (seen, times) in self.seen {
             let certificate = seen.certificate.as_ref();
@@ -265,7 +302,7 @@ impl Reconciler {
             }
             result.logins += times.count;
             let pass = certificate.and_then(|it| self.passes.get(&it.serial));
-            match wrong(&seen, times, pass, (&self.cas, &self.hosts_of_passes)) {
+            match wrong(&seen, times, pass, (&self.cas, &self.places)) {
                 None => result.good += times.count,
                 Some((kind, why)) => result.findings.push(Finding {
                     kind,
@@ -286,6 +323,20 @@ impl Reconciler {
         result.findings.sort_by_key(order);
         result
     }
+}
+
+/// Whether the logs are of the host that a pass is for: of the one that it was asked for, and for a
+/// jump pass of all known hosts in the bastion's group.
+fn is_here(logs: &Logs, issued: &Issued) -> bool {
+    if issued.jump.is_none() {
+        return issued.ask.host.as_ref().is_some_and(|host| logs.has(host));
+    }
+    let mut groups = issued.permissions.principals.iter();
+    groups.all(|name| principal::group(name).is_some_and(|group| logs.has_group(group)))
+}
+
+fn text(logged: &str) -> String {
+    line(logged, LONGEST_TEXT)
 }
 
 #[cfg(test)]

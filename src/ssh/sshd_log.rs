@@ -3,10 +3,14 @@
 //! | form | where from |
 //! |---|---|
 //! | `Nov 29 21:30:01 HOST sshd[7]: MESSAGE` | RFC 3164; `auth.log`, `secure`, `journalctl` |
-//! | `2026-11-29T21:30:01.5+01:00 HOST sshd[7]: MESSAGE` | rsyslog, `journalctl -o short-iso` |
+//! | `2026-11-29T21:30:01.5+01:00 HOST sshd[7]: MESSAGE` | rsyslog, syslog-ng, `short-iso` |
+//! | `Sun 2026-11-29 21:30:01 UTC HOST sshd[7]: MESSAGE` | `short-full` of `journalctl` |
+//! | `Nov 29 21:30:01 HOST auth.info sshd[7]: MESSAGE` | busybox (Alpine) |
 //! | `<38>1 2026-11-29T21:30:01Z HOST sshd 7 - - MESSAGE` | RFC 5424 |
 //! | `{"MESSAGE": ...}` | `journalctl -o json` |
 //! | `MESSAGE` | `sshd -E FILE`; it has neither time nor host |
+//!
+//! The stamp of each of the first four may stand in the others, and the host may be missing.
 //!
 //! A line of another form that has sshd's words of a login by a certificate is an unreadable one.
 //!
@@ -18,10 +22,22 @@
 
 mod framing;
 mod lines;
+mod stamps;
 
+pub(crate) use framing::PROGRAMS;
 use framing::{Framed, Line, unframed};
-pub(crate) use framing::{PROGRAMS, Stamp};
 pub(crate) use lines::{LONGEST_LINE, next_line};
+pub(crate) use stamps::{Stamp, offset};
+
+/// A line of sshd, or one with sshd's words of a login by a certificate.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct LogLine {
+    pub(crate) time: Option<Stamp>,
+    /// The host's name in its log.
+    pub(crate) host: Option<String>,
+    /// The login, if the line is about an accepted one.
+    pub(crate) accepted: Option<Accepted>,
+}
 
 /// An accepted login.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -65,12 +81,29 @@ pub(crate) struct CertificateLogin {
 
 /// Reads a line of a log; `None` if it is of no accepted login.
 pub(crate) fn read(line: &[u8]) -> Option<Accepted> {
+    read_line(line)?.accepted
+}
+
+/// Reads a line of a log; `None` if it is not of sshd.
+pub(crate) fn read_line(line: &[u8]) -> Option<LogLine> {
     let line = line.strip_suffix(b"\r").unwrap_or(line);
-    let framed = match unframed(line) {
-        Line::Sshd(framed) => framed,
-        Line::OtherProgram => return None,
-        Line::Unknown => return of_unknown_form(line),
-    };
+    match unframed(line) {
+        Line::Sshd(framed) => Some(LogLine {
+            time: framed.time,
+            host: framed.host.as_ref().map(|host| host.to_string()),
+            accepted: accepted(&framed),
+        }),
+        Line::OtherProgram => None,
+        Line::Unknown => of_unknown_form(line).map(|login| LogLine {
+            time: None,
+            host: None,
+            accepted: Some(login),
+        }),
+    }
+}
+
+/// The accepted login that a message of sshd is about.
+fn accepted(framed: &Framed<'_>) -> Option<Accepted> {
     let rest = framed.message.strip_prefix("Accepted ")?;
     let (method, rest) = rest.split_once(" for ")?;
     if method != "publickey" {
@@ -85,7 +118,7 @@ pub(crate) fn read(line: &[u8]) -> Option<Accepted> {
     }
     let login = by_certificate(person, proof);
     Some(match login {
-        Some(login) => Accepted::ByCertificate(login.at(&framed)),
+        Some(login) => Accepted::ByCertificate(login.at(framed)),
         None => Accepted::Unreadable(UnreadableLogin {
             time: framed.time,
             client: client(person),

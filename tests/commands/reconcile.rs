@@ -1,11 +1,26 @@
 //! `daypass ledger reconcile` over the log of a real sshd: honest logins, and those of a thief with
 //! the CA's own key.
 
-use std::{fs, path::Path, process::Command};
+use std::{
+    fs::{self, File},
+    path::Path,
+    process::Command,
+};
 
+use daypass::{ledger::event::NewHost, proto::v1::Ask};
 use serde_json::{Value, json};
+use ssh_key::{Certificate, HashAlg, public::KeyData};
+use time::{
+    Duration, OffsetDateTime, UtcOffset, format_description::well_known::Rfc3339,
+    macros::format_description,
+};
 
-use crate::support::{command::Done, env::TestEnv};
+use crate::support::{
+    command::{DAYPASS, Done},
+    env::TestEnv,
+    hosts::{TestHost, code, join, knowing, new_host},
+    policy::{AUDIT_AND_ADMIN, limits},
+};
 
 /// Logs in with a certificate that this CA key signs; returns whether sshd takes it.
 fn thief(env: &TestEnv, ca: &Path, (id, serial, login): (&str, &str, &str)) -> bool {
@@ -207,7 +222,7 @@ async fn files_that_are_no_log_of_sshd_are_refused_with_what_to_do() {
                 (serial 7) CA ED25519 SHA256:c\n";
     let long = format!("{}\n{line}", "x".repeat(70_000));
     let cases = [
-        (put("empty", b""), "no accepted login of sshd"),
+        (put("empty", b""), "no line of sshd is in these logs"),
         (
             put("syslog", b"Nov 29 21:30:01 h cron[1]: hello\n"),
             "journalctl -o json",
@@ -226,12 +241,26 @@ async fn files_that_are_no_log_of_sshd_are_refused_with_what_to_do() {
         assert_eq!(done.code, 2, "{file}: {done:?}");
         assert!(done.stderr.contains(says), "{says}: {}", done.stderr);
     }
-    let words = ["ledger", "reconcile", "x", "--other-ca", "SHA256:short"];
-    let done = terminal
-        .run(&words)
-        .await
-        .exits("an invalid fingerprint", 2);
-    assert!(done.stderr.contains("ssh-keygen -l"), "{}", done.stderr);
+    for (option, value, says) in [
+        ("--other-ca", "SHA256:short", "ssh-keygen -l"),
+        ("--host", "", "name of the host that the log is of"),
+        ("--host", "web 1", "name of the host that the log is of"),
+        ("--log-zone", "", "an offset such as +02:00"),
+        ("--log-zone", "Europe/Nowhere", "an offset such as +02:00"),
+    ] {
+        let words = ["ledger", "reconcile", "x", option, value];
+        let done = terminal.run(&words).await.exits(option, 2);
+        assert!(done.stderr.contains(says), "{says}: {}", done.stderr);
+    }
+    // Nothing comes in by stdin, and it is no terminal.
+    let done = terminal.run(&["ledger", "reconcile"]).await;
+    let done = done.exits("an empty stdin", 2);
+    assert!(done.stderr.contains("no line of sshd"), "{}", done.stderr);
+    let typed = format!("{DAYPASS} ledger reconcile");
+    let command = terminal.program("script", &["-qefc", &typed, "/dev/null"]);
+    let done = Done::of(command).await.exits("a terminal", 2);
+    let says = "stdin is a terminal: name log files, or on a host: journalctl";
+    assert!(done.stdout.contains(says), "{done:?}");
 
     // A login that sshd cut off may hide anything, so it is an alarm.
     let cut = put("truncated", &line.as_bytes()[..line.len() - 30]);
@@ -240,6 +269,8 @@ async fn files_that_are_no_log_of_sshd_are_refused_with_what_to_do() {
         .await;
     assert_eq!(done.code, 1, "{done:?}");
     assert!(done.stdout.contains("cannot be read"), "{}", done.stdout);
+    let says = "or the log is of a form that is not read";
+    assert!(done.stdout.contains(says), "{}", done.stdout);
 
     // A person who may not read the ledger.
     let words = [
@@ -251,5 +282,187 @@ async fn files_that_are_no_log_of_sshd_are_refused_with_what_to_do() {
     ];
     let done = env.terminal("alice").run(&words).await;
     assert_eq!(done.code, 4, "{done:?}");
+    env.close().await;
+}
+
+/// A role for the hosts of the group `web`, and one for those behind a bastion.
+const ROLES: &str = r#"
+[hosts]
+web = ["web-*", "10.0.0.*"]
+db = ["db-*"]
+edge = ["edge.example.com"]
+[[bastion]]
+name = "edge"
+host = "edge.example.com"
+login = "jump"
+group = "edge"
+addresses = ["192.0.2.10"]
+hosts = ["db-*"]
+source = "caller"
+[[role]]
+name = "shell"
+allow = '"sre" in claims.groups'
+hosts = ["web"]
+principals = ["deploy"]
+[[role]]
+name = "db"
+allow = '"sre" in claims.groups'
+hosts = ["db"]
+principals = ["deploy"]
+source = "bastion"
+"#;
+
+/// A server that knows hosts of three groups, and one that bastions lead to.
+async fn knowing_hosts() -> TestEnv {
+    let policy = format!("{}{AUDIT_AND_ADMIN}{ROLES}", limits(&["deploy", "jump"]));
+    let options = TestEnv::new().policy(policy).signed_in(&["carol"]);
+    let env = knowing(options).start().await;
+    for (name, group, alias) in [
+        ("web-1", "web", Some("10.0.0.7")),
+        ("web-2", "web", None),
+        ("db-1.example.com", "db", None),
+        ("edge.example.com", "edge", None),
+    ] {
+        let (code, carol) = (code(), env.carol());
+        let host = NewHost {
+            group: group.to_owned(),
+            aliases: alias.into_iter().map(str::to_owned).collect(),
+            ..new_host(name, &code)
+        };
+        let request = carol.add_host_request(host).await;
+        carol.send_add_host(request).await.unwrap();
+        let joining = TestHost::new(name).joining(env.api.server_name(), &code);
+        join(&env.api, joining).await.unwrap();
+    }
+    env
+}
+
+fn ask(role: &str, host: &str) -> Ask {
+    Ask {
+        role: role.to_owned(),
+        host: host.to_owned(),
+        ..Ask::default()
+    }
+}
+
+/// What sshd says of a login with this certificate.
+fn accepted(certificate: &str, login: &str) -> String {
+    let certificate = Certificate::from_openssh(certificate).unwrap();
+    let fingerprint = |key: &KeyData| key.fingerprint(HashAlg::Sha256);
+    format!(
+        "Accepted publickey for {login} from 192.0.2.7 port 41234 ssh2: ED25519-CERT {} ID {} \
+         (serial {}) CA ED25519 {}",
+        fingerprint(certificate.public_key()),
+        certificate.key_id(),
+        certificate.serial(),
+        fingerprint(certificate.signature_key()),
+    )
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_host_that_has_joined_counts_by_its_group_and_a_jump_pass_by_the_bastion() {
+    let env = knowing_hosts().await;
+    let alice = env.user("alice", &["sre"]);
+    let issue = async |role, host| alice.issue(ask(role, host)).await.unwrap();
+    let (anywhere, web) = (issue("shell", "").await, issue("shell", "web-1").await);
+    let (address, db) = (
+        issue("shell", "10.0.0.7").await,
+        issue("db", "db-1.example.com").await,
+    );
+    let jump = db.jump.as_ref().unwrap();
+    assert_eq!(jump.principals, ["jump@edge"]);
+    let now = OffsetDateTime::now_utc().format(&Rfc3339).unwrap();
+    let line = |host: &str, certificate: &str, login: &str| {
+        let message = accepted(certificate, login);
+        format!("{now} {host} sshd[7]: {message}\n")
+    };
+    let of_db = line("db-1", &db.certificate, "deploy");
+    let of_bastion = line("edge", &jump.certificate, "jump");
+    let good = [
+        line("web-2", &anywhere.certificate, "deploy"),
+        line("web-2", &web.certificate, "deploy"),
+        line("web-1", &address.certificate, "deploy"),
+        of_db.clone(),
+        of_bastion.clone(),
+    ];
+    let other = line("db-1", &anywhere.certificate, "deploy");
+    let terminal = env.terminal("carol");
+    let run = async |log: String| {
+        let file = env.folder().join("auth.log");
+        fs::write(&file, log).unwrap();
+        // The name is for lines that have none.
+        let words = ["ledger", "reconcile", file.to_str().unwrap(), "--host", "x"];
+        terminal.json(&words).await
+    };
+    let done = run(good.concat() + &other).await;
+    assert_eq!((&done["logins"], &done["good"]), (&6.into(), &5.into()));
+    let found = &done["findings"][0];
+    assert_eq!(found["kind"], "elsewhere", "{done}");
+    assert_eq!(found["host"], "db-1", "{done}");
+    assert_eq!(found["serial"], anywhere.serial, "{done}");
+
+    // The log of one of the two hosts alone says nothing of the other pass.
+    let quiet = |host: &str| {
+        let minute = |minutes| {
+            let at = OffsetDateTime::now_utc() + Duration::minutes(minutes);
+            at.format(&Rfc3339).unwrap()
+        };
+        let line = |at| format!("{at} {host} sshd[7]: Connection closed by 192.0.2.7 port 1\n");
+        line(minute(-1)) + &line(minute(1))
+    };
+    for (log, unused) in [
+        (of_db + &quiet("db-1"), vec![]),
+        (of_bastion + &quiet("edge"), vec![]),
+        (quiet("edge"), vec![jump.serial]),
+        (quiet("db-1"), vec![db.serial]),
+        (quiet("web-1"), vec![web.serial, address.serial]),
+        (quiet("web-2"), vec![]),
+    ] {
+        let done = run(log.clone()).await;
+        assert_eq!(done["never_used"]["serials"], json!(unused), "{log}");
+        assert_eq!(done["findings"], json!([]), "{log}");
+    }
+    env.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_quiet_log_of_another_zone_comes_in_by_stdin() {
+    let env = knowing_hosts().await;
+    let pass = env
+        .user("alice", &["sre"])
+        .issue(ask("shell", "web-1"))
+        .await;
+    let serial = pass.unwrap().serial;
+    let format =
+        format_description!("[month repr:short] [day padding:space] [hour]:[minute]:[second]");
+    let zone = UtcOffset::from_hms(-5, 0, 0).unwrap();
+    let line = |minutes| {
+        let at = OffsetDateTime::now_utc() + Duration::minutes(minutes);
+        let at = at.to_offset(zone).format(&format).unwrap();
+        format!("{at} web-1 auth.info sshd[7]: Server listening on :: port 22.\n")
+    };
+    let file = env.folder().join("messages");
+    fs::write(&file, line(-1) + &line(1)).unwrap();
+    let terminal = env.terminal("carol");
+    let run = async |more: &[&str], name: &str| {
+        let words = [&["ledger", "reconcile", "--format", "json"], more].concat();
+        let mut command = terminal.command(&words);
+        command.stdin(File::open(&file).unwrap()).env("TZ", name);
+        Done::of(command).await.exits("a quiet log", 0)
+    };
+    for (more, name, is_found, is_said) in [
+        (&["--log-zone", "-05:00"][..], "UTC", true, false),
+        (&["--log-zone", "America/Bogota", "-"], "UTC", true, false),
+        (&["--log-zone=+11:00"], "America/Bogota", false, false),
+        (&[], "America/Bogota", true, true),
+        (&[], "UTC", false, true),
+    ] {
+        let done = run(more, name).await;
+        let unused = done.json()["never_used"]["serials"].clone();
+        let expected = if is_found { vec![serial] } else { vec![] };
+        assert_eq!(unused, json!(expected), "{more:?} {name}: {done:?}");
+        let note = format!("the times of 2 lines do not say their zone, and were taken as {name}");
+        assert_eq!(done.stderr.contains(&note), is_said, "{more:?}: {done:?}");
+    }
     env.close().await;
 }

@@ -8,14 +8,15 @@ use std::{
 };
 
 use daypass::{
+    ledger::event::NewHost,
     notify::Schedule,
-    proto::v1::{Login, LoginCertificate, LoginReport, ReportLoginsRequest, revoke_request},
+    proto::v1::{Ask, Login, LoginCertificate, LoginReport, ReportLoginsRequest, revoke_request},
     ssh::host_proof::HostVerb,
 };
 use prost::Message;
 use serde_json::Value;
 use sha2::{Digest, Sha256};
-use ssh_key::Certificate;
+use ssh_key::{Certificate, HashAlg, public::KeyData};
 use tempfile::TempDir;
 use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 
@@ -30,8 +31,9 @@ use super::{
         command::{DAYPASS, Done},
         env::{EnvOptions, TestEnv},
         files::{self, new_key, write_key, write_program},
-        hosts::{SECTION, TestHost, join, report_logins},
+        hosts::{SECTION, TestHost, code, join, new_host, report_logins},
         now,
+        policy::{AUDIT_AND_ADMIN, limits, role},
     },
 };
 
@@ -355,6 +357,71 @@ async fn a_flood_of_a_host_is_a_bounded_number_of_events_and_only_its_own_keys_r
     assert_eq!(report_logins(&env.api, more).await.unwrap(), 100);
     assert_eq!(foreign(env.events(0).await).len(), 21);
     env.assert_verifies().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_host_counts_by_its_own_group_names_and_aliases_as_in_a_log() {
+    let (options, _folder) = knowing();
+    let policy = format!(
+        "{}{AUDIT_AND_ADMIN}[hosts]\nweb = [\"web-*\", \"10.0.0.*\"]\nedge = [\"x\"]\n{}",
+        limits(&["deploy"]),
+        role("shell", "sre", "deploy", &["hosts = [\"web\"]"])
+    );
+    let env = options.policy(policy).start().await;
+    let server = env.api.server_name().to_owned();
+    let carol = env.carol();
+    let mut hosts = Vec::new();
+    for (name, group, alias) in [("web-1", "edge", "10.0.0.7"), ("web-2", "web", "10.0.0.8")] {
+        let code = code();
+        let host = NewHost {
+            group: group.to_owned(),
+            aliases: vec![alias.to_owned()],
+            ..new_host(name, &code)
+        };
+        let request = carol.add_host_request(host).await;
+        carol.send_add_host(request).await.unwrap();
+        let host = TestHost::new(name);
+        join(&env.api, host.joining(&server, &code)).await.unwrap();
+        hosts.push(host);
+    }
+    let alice = env.user("alice", &["sre"]);
+    for (asked, on_edge, on_web) in [
+        ("10.0.0.7", 0, 0),
+        ("web-1", 0, 0),
+        ("", 1, 0),
+        ("web-2", 1, 0),
+    ] {
+        let ask = Ask {
+            role: "shell".to_owned(),
+            host: asked.to_owned(),
+            ..Ask::default()
+        };
+        let issued = alice.issue(ask).await.unwrap();
+        assert_eq!(issued.principals, ["deploy@web"]);
+        let pass = Certificate::from_openssh(&issued.certificate).unwrap();
+        let fingerprint = |key: &KeyData| key.fingerprint(HashAlg::Sha256).to_string();
+        let login = Login {
+            logged_at: Some(now().unsigned_abs()),
+            login: "deploy".to_owned(),
+            from: "203.0.113.7".to_owned(),
+            port: 41_234,
+            certificate: Some(LoginCertificate {
+                serial: pass.serial(),
+                key_id: pass.key_id().to_owned(),
+                key: fingerprint(pass.public_key()),
+                ca: fingerprint(pass.signature_key()),
+            }),
+        };
+        for (host, expected) in hosts.iter().zip([on_edge, on_web]) {
+            // It reports no groups.
+            let report = host.reporting_logins(&server, &[], vec![login.clone()]);
+            let found = report_logins(&env.api, report).await.unwrap();
+            assert_eq!(found, expected, "asked for {asked:?}, on {}", host.name);
+        }
+    }
+    let found = foreign(env.events(0).await);
+    let kinds = found.iter().map(|it| &it["finding"]);
+    assert!(kinds.eq(["elsewhere"; 2]), "{found:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

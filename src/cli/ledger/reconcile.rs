@@ -1,48 +1,40 @@
 //! `daypass ledger reconcile`: compares the logins in sshd's logs with the passes of the ledger.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    fs::File,
-    io::{self, BufRead, BufReader, IsTerminal, Read},
-    path::{Path, PathBuf},
+mod lines;
+mod printed;
+
+use std::{collections::BTreeSet, io, path::PathBuf};
+
+use jiff::tz::{Offset, TimeZone};
+
+use self::{
+    lines::{JOURNAL, Lines, Reading},
+    printed::print,
 };
-
-use jiff::tz::TimeZone;
-use serde::Serialize;
-use time::{OffsetDateTime, format_description::well_known::Rfc3339};
-
-use super::source::{now, open, suspicious};
+use super::source::{now, open};
 use crate::{
-    cli::{
-        Failure, Global,
-        failure::Code,
-        local::{self, Zone},
-        output::Format,
-        progress::Progress,
-        table::{fitted, table},
-    },
+    cli::{Failure, Global, failure::Code, progress::Progress},
     client::Client,
-    ledger::reconcile::{Finding, Kind, Reconciled, Reconciler, Unused},
-    ssh::sshd_log::{self, Accepted, LONGEST_LINE},
+    ledger::reconcile::Reconciler,
+    ssh::{host_name::MAX_LENGTH, sshd_log},
 };
-
-/// The most findings that are printed as text. JSON has all.
-const PRINTED: usize = 200;
-
-/// How to get a host's log.
-const JOURNAL: &str = "journalctl -o json -t sshd -t sshd-session | daypass ledger reconcile -";
 
 /// Options of the comparison.
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
-    /// Logs of sshd (`-`: stdin): the journal as JSON, auth.log, secure, or what `sshd -E` writes.
-    #[arg(value_name = "FILE", required = true)]
+    /// Logs of sshd (`-`, or none: stdin): what journalctl prints, best as JSON, auth.log, secure,
+    /// messages, or what `sshd -E` writes.
+    #[arg(value_name = "FILE")]
     files: Vec<PathBuf>,
     /// The host that lines without a host's name are of.
-    #[arg(long)]
+    #[arg(long, value_name = "NAME", value_parser = host_name)]
     host: Option<String>,
-    /// These are the logs of every host: a pass that was asked for without a host is unused, too,
-    /// if they lack it.
+    /// The zone of times in the logs that do not say theirs: an offset such as +02:00, UTC, or a
+    /// name such as Europe/Berlin. Without it, that of `TZ`, else of this machine.
+    #[arg(long, value_name = "ZONE", value_parser = zone, allow_hyphen_values = true)]
+    log_zone: Option<TimeZone>,
+    /// These are the logs of every host: a pass that they lack is unused, also if it was asked for
+    /// without a host, or by a name that the logs do not have.
     #[arg(long)]
     all_hosts: bool,
     /// The fingerprint of a CA key that is not this server's, and that hosts trust too. Its logins
@@ -66,58 +58,23 @@ fn fingerprint(text: &str) -> Result<String, String> {
     }
 }
 
-/// Lines of the logs.
-#[derive(Clone, Copy, Debug, Default)]
-struct Lines {
-    logins: u64,
-    otherwise: u64,
-    unreadable: u64,
-    too_long: u64,
+fn host_name(text: &str) -> Result<String, String> {
+    let is_name = (1..=MAX_LENGTH).contains(&text.len())
+        && !text.contains(|c: char| c.is_whitespace() || c.is_control());
+    match is_name {
+        true => Ok(text.to_owned()),
+        false => Err("use the name of the host that the log is of, such as web-1".to_owned()),
+    }
 }
 
-#[derive(Serialize)]
-struct Printed {
-    /// Logins by certificates, without those of other CAs.
-    logins: u64,
-    good: u64,
-    by_other_cas: u64,
-    not_by_certificate: u64,
-    /// Logins by certificates whose line is cut off or of another form.
-    unreadable: u64,
-    findings: Vec<Shown>,
-    never_used: NeverUsed,
-    /// Events of the ledger.
-    size: u64,
-}
-
-/// A finding with its times as text.
-#[derive(Serialize)]
-struct Shown {
-    kind: Kind,
-    why: String,
-    serial: u64,
-    host: String,
-    login: String,
-    from: String,
-    key_id: String,
-    first: Option<String>,
-    last: Option<String>,
-    count: u64,
-}
-
-#[derive(Serialize)]
-struct NeverUsed {
-    #[serde(flatten)]
-    unused: Unused,
-    by: Vec<Grant>,
-}
-
-/// Passes of one person and role that were not used.
-#[derive(Serialize)]
-struct Grant {
-    who: String,
-    role: String,
-    passes: u64,
+fn zone(text: &str) -> Result<TimeZone, String> {
+    let offset = sshd_log::offset(text).map(|it| Offset::from_seconds(it.whole_seconds()));
+    if let Some(Ok(offset)) = offset {
+        return Ok(TimeZone::fixed(offset));
+    }
+    TimeZone::get(text).map_err(|_| {
+        "use an offset such as +02:00, UTC, or the name of a zone such as Europe/Berlin".to_owned()
+    })
 }
 
 impl Args {
@@ -127,18 +84,38 @@ impl Args {
     pub(super) async fn run(self, global: &Global, client: Client) -> Result<(), Failure> {
         let others: BTreeSet<String> = self.other_ca.iter().cloned().collect();
         let mut reconciler = Reconciler::new(others, self.all_hosts);
-        let mut lines = Lines::default();
-        for file in &self.files {
-            lines.read(file, self.host.as_deref(), &mut reconciler)?;
-        }
-        if lines.logins + lines.unreadable == 0 && lines.otherwise == 0 {
+        let lines = self.read(&mut reconciler)?;
+        if lines.of_sshd == 0 {
             return Err(Failure::new(
                 Code::Usage,
-                format!("no accepted login of sshd is in these files; on a host: {JOURNAL}"),
+                format!("no line of sshd is in these logs; on a host: {JOURNAL}"),
             ));
         }
+        if self.log_zone.is_none() && lines.zoneless > 0 {
+            global.say(&zone_note(lines.zoneless));
+        }
         let (size, reconciler) = self.compared(client, reconciler).await?;
-        print(global, lines, size, reconciler.finish())
+        print(global, &lines, size, reconciler.finish())
+    }
+
+    /// Reads the logs into the comparison.
+    fn read(&self, reconciler: &mut Reconciler) -> Result<Lines, Failure> {
+        let zone = self.log_zone.clone().unwrap_or_else(TimeZone::system);
+        let mut reading = Reading {
+            host: self.host.as_deref(),
+            zone,
+            now: now(),
+            lines: Lines::default(),
+        };
+        let stdin = [PathBuf::from("-")];
+        let files = match self.files.as_slice() {
+            [] => &stdin[..],
+            files => files,
+        };
+        for file in files {
+            reading.read(file, reconciler)?;
+        }
+        Ok(reading.lines)
     }
 
     /// Takes in the whole ledger, which must verify.
@@ -170,191 +147,15 @@ impl Args {
     }
 }
 
-impl Lines {
-    /// Reads a log into the comparison.
-    fn read(
-        &mut self,
-        file: &Path,
-        host: Option<&str>,
-        reconciler: &mut Reconciler,
-    ) -> Result<(), Failure> {
-        let usage = |message: String| Failure::new(Code::Usage, message);
-        if file.as_os_str() == "-" && io::stdin().is_terminal() {
-            return Err(usage(format!("stdin is a terminal; on a host: {JOURNAL}")));
-        }
-        let failed =
-            |error: io::Error| usage(format!("failed to read {}: {error}", file.display()));
-        let opened: Box<dyn Read> = match file.as_os_str() == "-" {
-            true => Box::new(io::stdin()),
-            false => Box::new(File::open(file).map_err(failed)?),
-        };
-        let mut log = BufReader::with_capacity(LONGEST_LINE, opened);
-        if log.fill_buf().map_err(failed)?.starts_with(&GZIP) {
-            return Err(usage(format!(
-                "{name} is compressed: zcat {name} | daypass ledger reconcile -",
-                name = file.display()
-            )));
-        }
-        let zone = TimeZone::system();
-        let (mut line, mut number) = (Vec::new(), 0_u64);
-        while sshd_log::next_line(&mut log, &mut line)
-            .map_err(failed)?
-            .is_some()
-        {
-            number += 1;
-            if line.len() > LONGEST_LINE {
-                self.too_long += 1;
-                continue;
-            }
-            match sshd_log::read(&line) {
-                None => {}
-                Some(Accepted::Otherwise) => self.otherwise += 1,
-                Some(Accepted::Unreadable(_)) => self.unreadable += 1,
-                Some(Accepted::ByCertificate(login)) => {
-                    self.logins += 1;
-                    let at = login.time.and_then(|it| it.moment(now(), &zone));
-                    let named = host.map(str::to_owned).or_else(|| login.host.clone());
-                    let Some(named) = named else {
-                        return Err(usage(format!(
-                            "line {number} of {} names no host: add --host NAME",
-                            file.display()
-                        )));
-                    };
-                    let noted = reconciler.note(login, &named, at);
-                    noted.map_err(|error| usage(error.to_string()))?;
-                }
-            }
-        }
-        Ok(())
-    }
-}
-
-/// The first bytes of a gzip file (RFC 1952, section 2.3.1).
-const GZIP: [u8; 2] = [0x1f, 0x8b];
-
-fn print(global: &Global, lines: Lines, size: u64, result: Reconciled) -> Result<(), Failure> {
-    let alarms = result.findings.iter();
-    let alarms = alarms.filter(|it| it.kind.is_alarm()).count() as u64 + lines.unreadable;
-    let printed = Printed {
-        logins: result.logins,
-        good: result.good,
-        by_other_cas: result.others,
-        not_by_certificate: lines.otherwise,
-        unreadable: lines.unreadable,
-        findings: result.findings.iter().map(shown).collect(),
-        never_used: NeverUsed {
-            by: grants(&result.unused.by),
-            unused: result.unused,
-        },
-        size,
+/// Says in which zone times without one were read.
+fn zone_note(lines: u64) -> String {
+    let zone = TimeZone::system();
+    let name = match zone.is_unknown() {
+        true => "UTC",
+        false => zone.iana_name().unwrap_or("this machine's zone"),
     };
-    if lines.too_long > 0 {
-        global.say(&format!(
-            "note: {} lines are longer than {LONGEST_LINE} bytes and were not read",
-            lines.too_long
-        ));
-    }
-    global.print(&printed, |it| text(it, &result.findings))?;
-    match alarms {
-        0 => Ok(()),
-        1 => Err(suspicious("1 login is not as the ledger has it")),
-        more => Err(suspicious(&format!(
-            "{more} logins are not as the ledger has them"
-        ))),
-    }
-}
-
-fn shown(finding: &Finding) -> Shown {
-    let time = |at: Option<OffsetDateTime>| at.and_then(|at| at.format(&Rfc3339).ok());
-    let certificate = finding.certificate.as_ref();
-    Shown {
-        kind: finding.kind,
-        why: finding.why.clone(),
-        serial: certificate.map_or(0, |it| it.serial),
-        host: finding.host.clone(),
-        login: finding.login.clone(),
-        from: finding.from.clone(),
-        key_id: certificate.map_or_else(String::new, |it| it.key_id.clone()),
-        first: time(finding.first),
-        last: time(finding.last),
-        count: finding.count,
-    }
-}
-
-fn grants(by: &BTreeMap<(String, String), u64>) -> Vec<Grant> {
-    let mut grants: Vec<Grant> = by
-        .iter()
-        .map(|((who, role), passes)| Grant {
-            who: who.clone(),
-            role: role.clone(),
-            passes: *passes,
-        })
-        .collect();
-    grants.sort_by_key(|it| std::cmp::Reverse(it.passes));
-    grants
-}
-
-/// For people: a table of findings, passes that were not used, and a sentence.
-fn text(printed: &Printed, findings: &[Finding]) -> String {
-    let mut parts = Vec::new();
-    if !findings.is_empty() {
-        parts.push(table_of(findings));
-    }
-    if findings.len() > PRINTED {
-        let more = findings.len() - PRINTED;
-        parts.push(format!("and {more} more, which --format json prints"));
-    }
-    let unused = &printed.never_used;
-    if unused.unused.count > 0 {
-        let head = ["NEVER USED", "WHO", "ROLE"].map(str::to_owned).to_vec();
-        let rows = unused.by.iter().take(20);
-        let rows = rows.map(|it| vec![it.passes.to_string(), it.who.clone(), it.role.clone()]);
-        let rows: Vec<_> = std::iter::once(head).chain(rows).collect();
-        parts.push(table(&rows));
-    }
-    parts.push(format!(
-        "{} logins by certificates compared with a ledger of {} events, which verifies: {} as they \
-         were issued.",
-        printed.logins, printed.size, printed.good
-    ));
-    let counts = [
-        (printed.not_by_certificate, "Logins without a certificate"),
-        (printed.by_other_cas, "Logins by other CAs"),
-        (
-            printed.unreadable,
-            "Logins by certificates that cannot be read, since sshd cut the line or prints other \
-             fingerprints than SHA256",
-        ),
-    ];
-    let counts = counts.iter().filter(|(count, _)| *count > 0);
-    parts.extend(counts.map(|(count, what)| format!("{what}: {count}.")));
-    parts.join("\n")
-}
-
-fn table_of(findings: &[Finding]) -> String {
-    let zone = Zone::of(Format::Text);
-    let head = [
-        "FINDING", "LAST", "HOST", "LOGIN", "FROM", "SERIAL", "KEY ID", "COUNT", "WHY",
-    ];
-    let mut rows = vec![head.map(str::to_owned).to_vec()];
-    rows.extend(findings.iter().take(PRINTED).map(|it| {
-        let utc = |at: OffsetDateTime| at.format(&Rfc3339).unwrap_or_default();
-        let time = |at| zone.format(at).unwrap_or_else(|| utc(at));
-        let certificate = it.certificate.as_ref();
-        vec![
-            it.kind.word().to_owned(),
-            it.last.map_or("-".to_owned(), time),
-            it.host.clone(),
-            it.login.clone(),
-            it.from.clone(),
-            certificate.map_or_else(String::new, |it| it.serial.to_string()),
-            certificate.map_or_else(String::new, |it| it.key_id.clone()),
-            it.count.to_string(),
-            it.why.clone(),
-        ]
-    }));
-    match local::width() {
-        Some(width) => fitted(&rows, 2, width),
-        None => table(&rows),
-    }
+    format!(
+        "note: the times of {lines} lines do not say their zone, and were taken as {name}: if the logs are of \
+         another one, add --log-zone ZONE"
+    )
 }

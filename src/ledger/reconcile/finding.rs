@@ -1,12 +1,9 @@
 //! What a comparison of logins with the ledger finds. Pure.
 
-use std::collections::BTreeMap;
-
-use serde::Serialize;
 use time::OffsetDateTime;
 
 use crate::{
-    ledger::event::{ForeignLogin, Issued, LoginFinding as Kind, SeenCertificate},
+    ledger::event::{ForeignLogin, LoginFinding as Kind, SeenCertificate},
     unix_seconds::UnixSeconds,
 };
 
@@ -42,31 +39,5 @@ impl Finding {
             more: 0,
         }
         .bounded()
-    }
-}
-
-/// Passes without a login, by person and role.
-#[derive(Clone, Debug, Default, PartialEq, Serialize)]
-pub(crate) struct Unused {
-    /// Passes.
-    pub(crate) count: u64,
-    /// (label, role) and the number of such passes.
-    #[serde(skip)]
-    pub(crate) by: BTreeMap<(String, String), u64>,
-    /// The first serials.
-    pub(crate) serials: Vec<u64>,
-}
-
-impl Unused {
-    pub(super) fn add(&mut self, serial: u64, issued: &Issued, most: usize) {
-        self.count += 1;
-        if self.serials.len() < most {
-            self.serials.push(serial);
-        }
-        let key = (issued.who.label.clone(), issued.ask.role.clone());
-        // Bounded: beyond it only pairs that are there already are counted.
-        if self.by.len() < most || self.by.contains_key(&key) {
-            *self.by.entry(key).or_default() += 1;
-        }
     }
 }

@@ -4,54 +4,55 @@ use std::collections::BTreeSet;
 
 use time::{Duration, OffsetDateTime};
 
+use super::{
+    places::Places,
+    seen::{SKEW, Seen, Times},
+};
 use crate::{
     ledger::event::{Issued, LoginFinding as Kind, SeenCertificate},
     ssh::{principal, sshd_log::is_key_id},
     unix_seconds::UnixSeconds,
 };
 
-/// Different clocks of server and host.
-const SKEW: Duration = Duration::seconds(60);
-
 const UNREADABLE: &str = "sshd's line does not say which certificate it was: it was cut, since the key id is longer than any of this CA, or \
                           the log is of a form that is not read, or sshd's FingerprintHash is not sha256";
-
-/// What one login is, except its time.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct Seen {
-    pub(super) host: String,
-    pub(super) login: String,
-    pub(super) from: String,
-    /// 0 if logins are not told apart by it.
-    pub(super) port: u16,
-    /// `None` if sshd's message is cut.
-    pub(super) certificate: Option<SeenCertificate>,
-}
-
-/// When it was seen.
-#[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Times {
-    pub(super) first: Option<OffsetDateTime>,
-    pub(super) last: Option<OffsetDateTime>,
-    pub(super) count: u64,
-}
 
 /// The pass of a serial that was seen.
 #[derive(Default)]
 pub(super) struct Pass {
-    pub(super) issued: Option<Box<Issued>>,
+    pub(super) issued: Option<Box<Recorded>>,
     pub(super) revoked: Option<OffsetDateTime>,
     /// A restored copy lost the event of this serial.
     pub(super) is_lost: bool,
 }
 
-/// Which hosts a pass is for, as a login is compared with it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Hosts {
-    /// The one that it was asked for. Logs are of hosts by their names.
-    Named,
-    /// Those of the groups in its principals. The logins are of one host, which is in these groups.
-    Groups(BTreeSet<String>),
+/// What of the record of a pass is compared with its logins.
+pub(super) struct Recorded {
+    key: String,
+    key_id: String,
+    ca: String,
+    principals: BTreeSet<String>,
+    valid_after: UnixSeconds,
+    valid_before: UnixSeconds,
+    /// The host that it was asked for.
+    host: Option<String>,
+    /// Of a jump pass: the bastion's name.
+    bastion: Option<String>,
+}
+
+impl From<Issued> for Recorded {
+    fn from(issued: Issued) -> Self {
+        Self {
+            key: issued.key,
+            key_id: issued.key_id,
+            ca: issued.ca,
+            principals: issued.permissions.principals,
+            valid_after: issued.valid_after,
+            valid_before: issued.valid_before,
+            host: issued.ask.host,
+            bastion: issued.jump.map(|jump| jump.bastion),
+        }
+    }
 }
 
 /// The worst that is wrong with a login.
@@ -59,7 +60,7 @@ pub(super) fn wrong(
     seen: &Seen,
     times: Times,
     pass: Option<&Pass>,
-    (cas, hosts): (&BTreeSet<String>, &Hosts),
+    (cas, places): (&BTreeSet<String>, &Places),
 ) -> Option<(Kind, String)> {
     let Some(certificate) = &seen.certificate else {
         return Some((Kind::Unreadable, UNREADABLE.to_owned()));
@@ -92,11 +93,11 @@ pub(super) fn wrong(
     altered(&seen.login, certificate, issued)
         .map(|why| (Kind::Altered, why))
         .or_else(|| late(times, issued, *revoked).map(|why| (Kind::Late, why)))
-        .or_else(|| elsewhere(seen, issued, hosts).map(|why| (Kind::Elsewhere, why)))
+        .or_else(|| elsewhere((seen, times), issued, places).map(|why| (Kind::Elsewhere, why)))
 }
 
 /// What the certificate has otherwise than its event.
-fn altered(login: &str, seen: &SeenCertificate, issued: &Issued) -> Option<String> {
+fn altered(login: &str, seen: &SeenCertificate, issued: &Recorded) -> Option<String> {
     let other = |what: &str, here: &str, recorded: &str| {
         Some(format!("its {what} is {here}; recorded is {recorded}"))
     };
@@ -109,7 +110,7 @@ fn altered(login: &str, seen: &SeenCertificate, issued: &Issued) -> Option<Strin
     if seen.key != issued.key {
         return other("key", &seen.key, &issued.key);
     }
-    let principals = &issued.permissions.principals;
+    let principals = &issued.principals;
     let is_login = |name: &String| principal::login(name) == login;
     match principals.iter().any(is_login) {
         true => None,
@@ -121,58 +122,65 @@ fn altered(login: &str, seen: &SeenCertificate, issued: &Issued) -> Option<Strin
 }
 
 /// A use outside the pass's time.
-fn late(times: Times, issued: &Issued, revoked: Option<OffsetDateTime>) -> Option<String> {
+fn late(times: Times, issued: &Recorded, revoked: Option<OffsetDateTime>) -> Option<String> {
     let moment = |at| OffsetDateTime::from_unix_timestamp(seconds(at)).ok();
     let (first, last) = (times.first?, times.last?);
     if let Some(end) = moment(issued.valid_before)
-        && last > end + SKEW
+        && last > end.saturating_add(SKEW)
     {
         return Some(format!("{} after it expired", spoken(last - end)));
     }
     if let Some(at) = revoked
-        && last > at + SKEW
+        && last > at.saturating_add(SKEW)
     {
         return Some(format!("{} after it was revoked", spoken(last - at)));
     }
     if let Some(start) = moment(issued.valid_after)
-        && first < start - SKEW
+        && first < start.saturating_sub(SKEW)
     {
         return Some(format!("{} before it was valid", spoken(start - first)));
     }
     None
 }
 
-/// A use on another host than it is for.
-fn elsewhere(seen: &Seen, issued: &Issued, hosts: &Hosts) -> Option<String> {
-    let groups = match hosts {
-        Hosts::Named => {
-            let host = issued.ask.host.as_ref()?;
-            return (short(host) != short(&seen.host)).then(|| format!("it was asked for {host}"));
-        }
-        Hosts::Groups(groups) => groups,
-    };
-    let principals = issued.permissions.principals.iter();
+/// A use on another host than it is for: by the groups in its principals, as sshd decides it. A
+/// host that the ledger does not know may be in any group, so there the name counts that was asked
+/// for.
+fn elsewhere((seen, times): (&Seen, Times), issued: &Recorded, places: &Places) -> Option<String> {
+    let principals = issued.principals.iter();
     let own = principals.filter(|name| principal::login(name) == seen.login);
     let of: Vec<Option<&str>> = own.map(|name| principal::group(name)).collect();
-    if of.iter().any(|it| it.is_none_or(|it| groups.contains(it))) {
+    let groups = places.groups(&seen.host, times);
+    let is_in = |group: &&str| groups.as_ref().is_some_and(|it| it.contains(group));
+    if of.iter().flatten().any(is_in) {
         return None;
     }
-    let of: Vec<&str> = of.into_iter().flatten().collect();
-    let groups: Vec<&str> = groups.iter().map(String::as_str).collect();
+    let asked = issued.host.as_deref();
+    let is_asked = asked.is_some_and(|asked| places.is_called(&seen.host, asked));
+    // A host may be in more groups than the ledger knows. A jump pass is for the host in front.
+    let is_right = is_asked && issued.bastion.is_none();
+    let is_for_all = of.iter().any(Option::is_none);
+    match (groups, &issued.bastion) {
+        (Some(groups), _) if !is_for_all && !is_right => Some(other_group(&of, &groups)),
+        (_, Some(bastion)) if is_asked => Some(format!(
+            "it is a jump pass for the bastion {bastion}, and this is the host behind it"
+        )),
+        (None, None) if !is_asked => asked.map(|host| format!("it was asked for {host}")),
+        (_, _) => None,
+    }
+}
+
+fn other_group(of: &[Option<&str>], groups: &BTreeSet<&str>) -> String {
+    let of: Vec<&str> = of.iter().copied().flatten().collect();
+    let groups: Vec<&str> = groups.iter().copied().collect();
     let here = match groups.as_slice() {
         [] => "no group".to_owned(),
         groups => groups.join(", "),
     };
-    let of = of.join(", ");
-    Some(format!(
-        "it is for hosts of {of}, and this host is in {here}"
-    ))
-}
-
-/// A host's name up to the first dot, in small letters: logs seldom have the whole name.
-pub(super) fn short(host: &str) -> String {
-    let first = host.split('.').next().unwrap_or(host);
-    first.to_ascii_lowercase()
+    format!(
+        "it is for hosts of {}, and this host is in {here}",
+        of.join(", ")
+    )
 }
 
 pub(super) fn seconds(time: UnixSeconds) -> i64 {

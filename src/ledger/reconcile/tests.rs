@@ -6,6 +6,8 @@
     reason = "tests"
 )]
 
+mod hosts;
+
 use time::{Duration, macros::datetime};
 
 use crate::unix_seconds::UnixSeconds;
@@ -197,6 +199,40 @@ fn the_same_login_a_million_times_is_one_entry_with_its_first_and_last_time() {
 }
 
 #[test]
+fn logs_of_hostile_size_take_bounded_memory() {
+    let mut reconciler = Reconciler::new(BTreeSet::new(), false);
+    let long = || "x".repeat(60_000);
+    let hostile = |serial| CertificateLogin {
+        login: long(),
+        from: long(),
+        key: long(),
+        key_id: long(),
+        ca: long(),
+        ..login(serial)
+    };
+    reconciler.note(hostile(1), &long(), Some(AT)).unwrap();
+    assert_eq!(reconciler.bytes, 6 * LONGEST_TEXT);
+    reconciler.bytes = MOST_BYTES - 100;
+    reconciler.note(hostile(1), &long(), Some(AT)).unwrap();
+    let noted = reconciler.note(hostile(2), "web-1", Some(AT));
+    assert!(noted.is_err());
+    assert_eq!(reconciler.seen.len(), 1);
+
+    let mut reconciler = Reconciler::new(BTreeSet::new(), false);
+    for number in 0..MOST_HOSTS {
+        let host = format!("web-{number}");
+        reconciler.cover(&host, Some(AT)).unwrap();
+    }
+    assert!(reconciler.cover("one-more", Some(AT)).is_err());
+    assert!(reconciler.cover("WEB-7", Some(AT)).is_ok());
+    // The last moment of all: the tolerance of clocks goes no further.
+    let end = datetime!(9999-12-31 23:59:59 UTC);
+    reconciler.note(login(7), "web-1", Some(end)).unwrap();
+    reconciler.take(pass(7));
+    assert_eq!(reconciler.finish().findings[0].kind, Kind::Late);
+}
+
+#[test]
 fn too_many_different_logins_are_refused() {
     let mut reconciler = Reconciler::new(BTreeSet::new(), false);
     for serial in 1..=MOST_LOGINS as u64 {
@@ -227,6 +263,7 @@ fn a_pass_that_was_not_used_is_named_for_the_hosts_and_the_time_of_the_logs() {
     assert_eq!(unused(Some("web-2"), false, 5), none);
     assert_eq!(unused(None, false, 5), none);
     assert_eq!(unused(None, true, 5), [8]);
+    assert_eq!(unused(Some("web-2"), true, 5), [8]);
     assert_eq!(unused(Some("web-1"), false, 60), none, "it had expired");
 }
 
@@ -262,7 +299,8 @@ fn on_host(
     more: Vec<Event>,
 ) -> Vec<Finding> {
     let groups = groups.iter().map(|&it| it.to_owned()).collect();
-    let mut reconciler = Reconciler::of_host(groups);
+    let names = ["web-9".to_owned(), "web-nine".to_owned()].into();
+    let mut reconciler = Reconciler::of_host(names, groups);
     for (login, minutes) in logins {
         let at = AT + Duration::minutes(minutes);
         reconciler.note(login, "web-9", Some(at)).unwrap();
@@ -274,7 +312,7 @@ fn on_host(
 }
 
 #[test]
-fn on_one_host_its_groups_count_and_not_the_name_that_was_asked_for() {
+fn on_one_host_its_groups_count() {
     for groups in [&["web"][..], &["db", "web"]] {
         let found = on_host(groups, vec![(login(7), 5)], Vec::new());
         assert_eq!(found, Vec::new(), "{groups:?}");
@@ -332,7 +370,7 @@ fn a_key_that_no_event_names_yet_is_ours_and_a_pass_that_was_never_signed_is_rev
 
 #[test]
 fn a_login_that_hides_its_certificate_is_a_finding() {
-    let mut reconciler = Reconciler::of_host(BTreeSet::new());
+    let mut reconciler = Reconciler::of_host(BTreeSet::new(), BTreeSet::new());
     let hidden = UnreadableLogin {
         time: None,
         client: Some(("root".to_owned(), "192.0.2.7".to_owned(), 1)),

@@ -143,10 +143,9 @@ impl ProvenLogins {
         let Self { host, reported } = self;
         // Its sshd may take passes of more groups than the one that it joined with.
         let mut groups = reported.groups;
-        if !groups.is_empty() {
-            groups.insert(host.group.clone());
-        }
-        let mut reconciler = Reconciler::of_host(groups);
+        groups.insert(host.group.clone());
+        let names = host.names().map(str::to_owned).collect();
+        let mut reconciler = Reconciler::of_host(names, groups);
         let mut serials = BTreeSet::new();
         for (at, login) in reported.logins {
             let at = at.and_then(UnixSeconds::to_utc);

@@ -2,61 +2,29 @@
 
 use std::borrow::Cow;
 
-use jiff::tz::TimeZone;
 use serde::Deserialize;
-use time::{
-    Duration, Month, OffsetDateTime, PrimitiveDateTime, format_description::well_known::Rfc3339,
-};
+use time::{OffsetDateTime, format_description::well_known::Rfc3339};
+
+use super::stamps::{Stamp, stamp};
 
 /// The programs whose messages count: since OpenSSH 9.8 a session is a program of its own.
 pub(crate) const PROGRAMS: [&str; 3] = ["sshd", "sshd-session", "sshd-auth"];
 
-/// The time of a log line.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) enum Stamp {
-    At(OffsetDateTime),
-    /// RFC 3164: in the log's own zone, and without a year. The year here is 2000.
-    Local(PrimitiveDateTime),
-}
-
-impl Stamp {
-    /// The moment. One without a year is in this zone, and in the latest year in which it is not
-    /// later than a day after `now`.
-    pub(crate) fn moment(self, now: OffsetDateTime, zone: &TimeZone) -> Option<OffsetDateTime> {
-        match self {
-            Self::At(at) => Some(at),
-            Self::Local(time) => in_zone(time, now, zone),
-        }
-    }
-}
-
-fn in_zone(
-    time: PrimitiveDateTime,
-    now: OffsetDateTime,
-    zone: &TimeZone,
-) -> Option<OffsetDateTime> {
-    let latest = now + Duration::days(1);
-    let years = (latest.year() - 8..=latest.year()).rev();
-    let at = |year: i32| {
-        let time = time.replace_year(year).ok()?;
-        let civil = jiff::civil::DateTime::new(
-            i16::try_from(year).ok()?,
-            i8::try_from(u8::from(time.month())).ok()?,
-            i8::try_from(time.day()).ok()?,
-            i8::try_from(time.hour()).ok()?,
-            i8::try_from(time.minute()).ok()?,
-            i8::try_from(time.second()).ok()?,
-            0,
-        );
-        let ambiguous = zone.to_ambiguous_timestamp(civil.ok()?);
-        // An hour that comes twice, when daylight saving ends.
-        let moments = [ambiguous.earlier(), ambiguous.later()].into_iter();
-        let moments =
-            moments.filter_map(|it| OffsetDateTime::from_unix_timestamp(it.ok()?.as_second()).ok());
-        moments.min_by_key(|it| (*it - now).abs())
-    };
-    years.filter_map(at).find(|time| *time <= latest)
-}
+/// How messages of sshd begin, in a file that has nothing else (`sshd -E`, `journalctl -o cat`).
+const BEGINNINGS: [&str; 12] = [
+    "Accepted ",
+    "Server listening on ",
+    "Connection from ",
+    "Connection closed by ",
+    "Connection reset by ",
+    "Disconnected from ",
+    "Received disconnect from ",
+    "Received signal ",
+    "Failed publickey for ",
+    "Failed password for ",
+    "Invalid user ",
+    "User child is on pid ",
+];
 
 /// A message of sshd and what stood around it.
 pub(super) struct Framed<'a> {
@@ -75,13 +43,16 @@ pub(super) enum Line<'a> {
 
 /// Takes sshd's message out of a line.
 pub(super) fn unframed(line: &[u8]) -> Line<'_> {
-    if line.first() == Some(&b'{') {
-        return journal(line);
+    // `journalctl -o json-seq` and `json-sse`.
+    let entry = line.strip_prefix(b"\x1e").unwrap_or(line);
+    let entry = entry.strip_prefix(b"data: ").unwrap_or(entry);
+    if entry.first() == Some(&b'{') {
+        return journal(entry);
     }
     let Ok(line) = std::str::from_utf8(line) else {
         return Line::Unknown;
     };
-    if line.starts_with("Accepted ") {
+    if BEGINNINGS.iter().any(|start| line.starts_with(start)) {
         return Line::Sshd(Framed {
             time: None,
             host: None,
@@ -104,30 +75,77 @@ fn without_priority(line: &str) -> &str {
     }
 }
 
-/// `TIME HOST PROGRAM[PID]: MESSAGE`, with either form of time.
+/// `TIME HOST PROGRAM[PID]: MESSAGE`, with any form of time. The host may be missing, and before or
+/// after it may be the level, such as `auth.info`.
 fn classic(line: &str) -> Option<Line<'_>> {
-    let (time, rest) = match iso(line) {
-        Some((time, rest)) => (Stamp::At(time), rest),
-        None => local(line)?,
-    };
-    let (host, rest) = rest.split_once(' ')?;
-    let (tag, message) = rest.split_once(": ")?;
-    if tag.contains(' ') {
-        return None;
+    let (time, mut rest) = stamp(line)?;
+    let mut host = None;
+    loop {
+        let (word, after) = rest.split_once(' ')?;
+        match word.strip_suffix(':') {
+            // socklog puts the level before all the rest.
+            Some(level) if is_level(level) && host.is_none() => return classic(after),
+            Some(tag) => return Some(tagged(tag, (time, host), after)),
+            None if is_level(word) => {}
+            None if host.is_none() => host = Some(word),
+            None => return None,
+        }
+        rest = after;
     }
+}
+
+/// A message after `PROGRAM[PID]: `.
+fn tagged<'a>(
+    tag: &str,
+    (time, host): (Option<Stamp>, Option<&'a str>),
+    message: &'a str,
+) -> Line<'a> {
     let (program, process) = match tag.split_once('[') {
         Some((program, rest)) => (program, rest.strip_suffix(']').unwrap_or(rest)),
         None => (tag, "0"),
     };
-    let is_sshd = PROGRAMS.contains(&program) && process.parse::<u32>().is_ok();
-    Some(match is_sshd {
-        false => Line::OtherProgram,
-        true => Line::Sshd(Framed {
-            time: Some(time),
-            host: Some(host.into()),
-            message: message.into(),
-        }),
+    let is_sshd = PROGRAMS.contains(&program) || is_unit(program);
+    if !is_sshd || process.parse::<u32>().is_err() {
+        return Line::OtherProgram;
+    }
+    Line::Sshd(Framed {
+        time,
+        host: host.map(Cow::from),
+        message: without_id(message).into(),
     })
+}
+
+/// Whether this is sshd's unit, which `journalctl -o with-unit` prints in place of the program.
+fn is_unit(word: &str) -> bool {
+    let unit = word.strip_suffix(".service");
+    let name = unit.map(|unit| unit.split_once('@').map_or(unit, |(name, _)| name));
+    name.is_some_and(|name| matches!(name, "ssh" | "sshd"))
+}
+
+/// The message without `[ID 800047 auth.info] ` of a Solaris or illumos.
+fn without_id(message: &str) -> &str {
+    let id = message
+        .strip_prefix("[ID ")
+        .and_then(|it| it.split_once("] "));
+    id.map_or(message, |(_, message)| message)
+}
+
+/// Whether this is the level of a message: `auth.info`, or `<auth.info>`.
+fn is_level(word: &str) -> bool {
+    let bracketed = word.strip_prefix('<').and_then(|it| it.strip_suffix('>'));
+    let (facility, level) = match bracketed.unwrap_or(word).split_once('.') {
+        Some(parts) => parts,
+        None => return false,
+    };
+    let facilities = ["auth", "authpriv", "security", "daemon", "user", "syslog"];
+    let is_local = facility
+        .strip_prefix("local")
+        .is_some_and(|it| it.len() == 1);
+    let levels = [
+        "emerg", "panic", "alert", "crit", "err", "error", "warn", "warning", "notice", "info",
+        "debug",
+    ];
+    (is_local || facilities.contains(&facility)) && levels.contains(&level)
 }
 
 /// `TIME HOST PROGRAM PID MSGID STRUCTURED-DATA MESSAGE`, where `-` stands for what is not known.
@@ -169,40 +187,6 @@ fn without_data(text: &str) -> Option<&str> {
             None => return Some(rest),
         }
     }
-}
-
-/// An RFC 3339 time at the start, also with an offset without a colon, and the rest of the line.
-fn iso(line: &str) -> Option<(OffsetDateTime, &str)> {
-    let (word, rest) = line.split_once(' ')?;
-    if let Ok(time) = OffsetDateTime::parse(word, &Rfc3339) {
-        return Some((time, rest));
-    }
-    let (head, minutes) = word.split_at_checked(word.len().checked_sub(2)?)?;
-    let time = OffsetDateTime::parse(&format!("{head}:{minutes}"), &Rfc3339).ok()?;
-    Some((time, rest))
-}
-
-/// `Nov  9 21:30:01`, also with fractions of the second, and the rest of the line.
-fn local(line: &str) -> Option<(Stamp, &str)> {
-    let (month, rest) = line.split_once(' ')?;
-    let month = month_named(month)?;
-    let (day, rest) = rest.trim_start_matches(' ').split_once(' ')?;
-    let (clock, rest) = rest.split_once(' ')?;
-    let mut parts = clock.split('.').next()?.split(':');
-    let mut part = || parts.next()?.parse::<u8>().ok();
-    let (hour, minute, second) = (part()?, part()?, part()?);
-    // 2000 is a leap year, so that the last of February parses.
-    let date = time::Date::from_calendar_date(2000, month, day.parse().ok()?).ok()?;
-    let time = date.with_hms(hour, minute, second.min(59)).ok()?;
-    Some((Stamp::Local(time), rest))
-}
-
-fn month_named(word: &str) -> Option<Month> {
-    let names = [
-        "Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec",
-    ];
-    let place = names.iter().position(|name| *name == word)?;
-    Month::try_from(u8::try_from(place).ok()? + 1).ok()
 }
 
 /// Fields of a journal entry. Those that begin with `_` come from the journal itself.

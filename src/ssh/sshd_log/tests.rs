@@ -116,6 +116,258 @@ fn a_login_is_read_in_every_form_of_line() {
 }
 
 #[test]
+fn the_forms_of_other_log_daemons_and_of_journalctl_are_read() {
+    let at = Some(Stamp::At(datetime!(2026-11-29 21:30:01 UTC)));
+    let zoneless = Some(Stamp::Zoneless(datetime!(2026-11-29 21:30:01)));
+    let local = Some(Stamp::Local(datetime!(2000-11-29 21:30:01)));
+    let host = Some("web-1");
+    for (from, frame, time, host) in [
+        (
+            "busybox",
+            "Nov 29 21:30:01 web-1 auth.info sshd[7]:",
+            local,
+            host,
+        ),
+        (
+            "busybox, authpriv",
+            "Nov 29 21:30:01 web-1 authpriv.info sshd-session[7]:",
+            local,
+            host,
+        ),
+        ("busybox -S", "Nov 29 21:30:01 sshd[7]:", local, None),
+        (
+            "short-full",
+            "Sun 2026-11-29 21:30:01 UTC web-1 sshd[7]:",
+            at,
+            host,
+        ),
+        (
+            "short-full of a zone",
+            "Sun 2026-11-29 21:30:01 CET web-1 sshd[7]:",
+            zoneless,
+            host,
+        ),
+        (
+            "short-full of an offset",
+            "Mon 2026-11-30 03:15:01 +0545 web-1 sshd[7]:",
+            at,
+            host,
+        ),
+        (
+            "short-full of hours",
+            "Sun 2026-11-29 18:30:01 -03 web-1 sshd[7]:",
+            at,
+            host,
+        ),
+        (
+            "with-unit",
+            "Sun 2026-11-29 21:30:01 UTC web-1 ssh@4-10.service[7]:",
+            at,
+            host,
+        ),
+        (
+            "short-iso",
+            "2026-11-29T22:30:01+0100 web-1 sshd[7]:",
+            at,
+            host,
+        ),
+        (
+            "short-iso of late",
+            "2026-11-29T22:30:01+01:00 web-1 sshd[7]:",
+            at,
+            host,
+        ),
+        (
+            "short-precise",
+            "Nov 29 21:30:01.000000 web-1 sshd[7]:",
+            local,
+            host,
+        ),
+        ("short-unix", "1795987801.000000 web-1 sshd[7]:", at, host),
+        (
+            "short-monotonic",
+            "[ 1234.567890] web-1 sshd[7]:",
+            None,
+            host,
+        ),
+        (
+            "short-delta",
+            "[ 1234.567890 <    0.000012 >] web-1 sshd[7]:",
+            None,
+            host,
+        ),
+        (
+            "--no-hostname",
+            "Nov 29 21:30:01 sshd-session[7]:",
+            local,
+            None,
+        ),
+        (
+            "rsyslog, RFC 5424",
+            "<38>1 2026-11-29T21:30:01+00:00 web-1 sshd 7 - -",
+            at,
+            host,
+        ),
+        ("rsyslog, no time", "<38>1 - web-1 sshd 7 - -", None, host),
+        ("logger -s", "<38>Nov 29 21:30:01 sshd[7]:", local, None),
+        (
+            "logger",
+            r#"<38>1 2026-11-29T22:30:01.000000+01:00 web-1 sshd 7 - [timeQuality tzKnown="1"]"#,
+            at,
+            host,
+        ),
+        (
+            "syslog-ng, ISO",
+            "2026-11-29T22:30:01.000+01:00 web-1 sshd[7]:",
+            at,
+            host,
+        ),
+        (
+            "syslog-ng, full",
+            "2026 Nov 29 21:30:01 web-1 sshd[7]:",
+            zoneless,
+            host,
+        ),
+        (
+            "a template without a zone",
+            "2026-11-29T21:30:01 web-1 sshd[7]:",
+            zoneless,
+            host,
+        ),
+        (
+            "a template with a space",
+            "2026-11-29 21:30:01 web-1 sshd[7]:",
+            zoneless,
+            host,
+        ),
+        (
+            "and with an offset",
+            "2026-11-29 22:30:01 +01:00 web-1 sshd[7]:",
+            at,
+            host,
+        ),
+        (
+            "a year after the day",
+            "Nov 29 2026 21:30:01 web-1 sshd[7]:",
+            zoneless,
+            host,
+        ),
+        (
+            "FreeBSD",
+            "Nov 29 21:30:01 <auth.info> web-1 sshd[7]:",
+            local,
+            host,
+        ),
+        (
+            "illumos",
+            "Nov 29 21:30:01 web-1 sshd[7]: [ID 800047 auth.info]",
+            local,
+            host,
+        ),
+        (
+            "OpenWrt",
+            "Sun Nov 29 21:30:01 2026 auth.info sshd[7]:",
+            zoneless,
+            None,
+        ),
+        (
+            "socklog",
+            "2026-11-29T21:30:01 auth.info: Nov 29 21:30:01 sshd[7]:",
+            local,
+            None,
+        ),
+    ] {
+        let line = format!("{frame} {MESSAGE}");
+        let read = login(&line);
+        assert_eq!((read.time, read.host.as_deref()), (time, host), "{from}");
+        assert_eq!(
+            (&*read.key_id, read.serial),
+            ("alice@example.com/web-logs", 42)
+        );
+        // A line of sshd that is not of a login shows that the log is of this host and time.
+        let quiet = format!("{frame} Server listening on 0.0.0.0 port 22.");
+        let quiet = read_line(quiet.as_bytes()).unwrap();
+        assert_eq!((quiet.time, quiet.host.as_deref()), (time, host), "{from}");
+        assert_eq!(quiet.accepted, None, "{from}");
+    }
+    for start in ["\x1e", "data: "] {
+        let entry = format!(
+            r#"{start}{{"__REALTIME_TIMESTAMP":"1795987801000000","SYSLOG_IDENTIFIER":"sshd","MESSAGE":"{MESSAGE}"}}"#
+        );
+        assert_eq!(login(&entry).time, at, "{entry}");
+    }
+}
+
+#[test]
+fn a_line_of_sshd_is_known_by_its_frame_or_by_its_words() {
+    for (line, is_of_sshd) in [
+        ("Server listening on 0.0.0.0 port 22.", true),
+        ("Connection closed by 192.0.2.7 port 41234 [preauth]", true),
+        (
+            "Nov 29 21:30:01 web-1 cron[1]: Server listening on 0.0.0.0",
+            false,
+        ),
+        ("Nov 29 21:30:01 web-1 auth.info su[1]: x", false),
+        (
+            "Sun 2026-11-29 21:30:01 UTC web-1 session-1.scope[7]: x",
+            false,
+        ),
+        ("hello", false),
+        ("", false),
+    ] {
+        assert_eq!(read_line(line.as_bytes()).is_some(), is_of_sshd, "{line}");
+    }
+}
+
+#[test]
+fn an_offset_is_read_in_each_of_its_forms() {
+    for (text, minutes) in [
+        ("UTC", Some(0)),
+        ("Z", Some(0)),
+        ("+02:00", Some(120)),
+        ("+0200", Some(120)),
+        ("+02", Some(120)),
+        ("-03:30", Some(-210)),
+        ("-00:30", Some(-30)),
+        ("+2", None),
+        ("+02:", None),
+        ("+02:60", None),
+        ("+99:00", None),
+        ("02:00", None),
+        ("+-2:00", None),
+        ("", None),
+        ("CET", None),
+    ] {
+        let read = offset(text).map(|it| it.whole_minutes());
+        assert_eq!(read, minutes, "{text}");
+    }
+}
+
+#[test]
+fn a_time_without_a_zone_is_of_the_zone_of_the_log() {
+    let now = datetime!(2026-12-01 12:00 UTC);
+    let zone = TimeZone::get("Asia/Kathmandu").unwrap();
+    for (line, expected) in [
+        (
+            "Nov 30 03:15:01 h sshd[7]:",
+            Some(datetime!(2026-11-29 21:30:01 UTC)),
+        ),
+        (
+            "2024-11-30 03:15:01 h sshd[7]:",
+            Some(datetime!(2024-11-29 21:30:01 UTC)),
+        ),
+        (
+            "2026-11-29T21:30:01Z h sshd[7]:",
+            Some(datetime!(2026-11-29 21:30:01 UTC)),
+        ),
+    ] {
+        let time = login(&format!("{line} {MESSAGE}")).time.unwrap();
+        assert_eq!(time.moment(now, &zone), expected, "{line}");
+        assert_eq!(time.has_zone(), line.contains('Z'), "{line}");
+    }
+}
+
+#[test]
 fn the_last_of_february_and_a_day_of_one_digit_are_dates() {
     let day = |text: &str| login(&format!("{text} 01:02:03 h sshd[1]: {MESSAGE}")).time;
     assert_eq!(
