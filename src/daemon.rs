@@ -9,6 +9,7 @@ mod check;
 mod clock;
 mod error;
 mod evidence;
+mod key_watch;
 mod migrate;
 mod parts;
 mod running;

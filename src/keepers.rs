@@ -2,7 +2,8 @@
 //! signer` ([`signer`]).
 //!
 //! A [`Keeper`] bounds each signature by a deadline, remembers whether the key answered, and asks
-//! again by itself until it does. Whether a signature is good is for [`crate::ca`] to say: it
+//! again by itself until it does. While nothing is signed, it is asked now and then whether the key
+//! is still there ([`Elsewhere::look`]). Whether a signature is good is for [`crate::ca`] to say: it
 //! verifies each one with the configured public key.
 
 pub(crate) mod agent;
@@ -17,7 +18,7 @@ use std::{
 
 use parking_lot::Mutex;
 use ssh_key::Signature;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 
 use crate::ca::{
     key::{Away, Elsewhere, Looking, Signing, Unsigned},
@@ -36,8 +37,13 @@ pub(crate) trait Way: Send + Sync + 'static {
     fn sign(&self, to_sign: ToSign<'_>)
     -> impl Future<Output = Result<Signature, Unsigned>> + Send;
 
-    /// Whether the key is there.
+    /// Whether the key is there, and would sign.
     fn find(&self) -> impl Future<Output = Result<(), Away>> + Send;
+
+    /// Whether a key that was found is still there, by the cheapest question that reaches it.
+    fn look(&self) -> impl Future<Output = Result<(), Away>> + Send {
+        self.find()
+    }
 }
 
 /// A key behind a [`Way`].
@@ -47,8 +53,47 @@ struct Inner<W> {
     way: W,
     deadline: Duration,
     every: Duration,
+    state: Mutex<State>,
+}
+
+/// What is known of the key.
+#[derive(Default)]
+struct State {
     /// Why the key is away, and that a task looks for it. `None` while it answers.
-    away: Mutex<Option<String>>,
+    away: Option<String>,
+    /// Signatures that are being made. They tell by themselves if the key does not answer.
+    in_flight: usize,
+    /// When it was last heard of.
+    answered: Option<Instant>,
+    /// Whether the last look failed. A keeper that is started anew fails one.
+    has_missed: bool,
+}
+
+impl State {
+    fn found(&mut self) {
+        self.away = None;
+        self.heard();
+    }
+
+    fn heard(&mut self) {
+        self.has_missed = false;
+        self.answered = Some(Instant::now());
+    }
+
+    /// Whether it is worth a look: the key is not known to be away, and nothing else has asked it.
+    fn is_idle(&self, every: Duration) -> bool {
+        let is_fresh = |at: Instant| at.elapsed() < every;
+        self.away.is_none() && self.in_flight == 0 && !self.answered.is_some_and(is_fresh)
+    }
+}
+
+/// A signature that is being made, also if its caller gives up.
+struct InFlight<'a>(&'a Mutex<State>);
+
+impl Drop for InFlight<'_> {
+    fn drop(&mut self) {
+        self.0.lock().in_flight -= 1;
+    }
 }
 
 impl<W: Way> Keeper<W> {
@@ -61,7 +106,7 @@ impl<W: Way> Keeper<W> {
             way,
             deadline,
             every,
-            away: Mutex::new(None),
+            state: Mutex::default(),
         }))
     }
 }
@@ -69,13 +114,11 @@ impl<W: Way> Keeper<W> {
 impl<W: Way> Elsewhere for Keeper<W> {
     fn sign<'a>(&'a self, to_sign: ToSign<'a>) -> Signing<'a> {
         Box::pin(async move {
-            // The search goes on in the background: no caller waits for it.
-            if let Some(why) = self.away() {
-                return Err(Away(why).into());
-            }
+            let _in_flight = self.0.begin()?;
             let signed = within(self.0.deadline, self.0.way.sign(to_sign)).await;
-            if let Err(Unsigned::Away(away)) = &signed {
-                self.0.lose(&away.0);
+            match &signed {
+                Err(Unsigned::Away(away)) => self.0.lose(&away.0),
+                Ok(_) | Err(Unsigned::Refused(_)) => self.0.state.lock().heard(),
             }
             signed
         })
@@ -95,38 +138,79 @@ impl<W: Way> Elsewhere for Keeper<W> {
         Box::pin(async {
             within(self.0.deadline, self.0.way.find()).await?;
             // The search in the background ends at its next look.
-            *self.0.away.lock() = None;
+            self.0.state.lock().found();
             Ok(())
         })
     }
 
+    fn look(&self) -> Looking<'_> {
+        Box::pin(async {
+            if !self.0.state.lock().is_idle(self.0.every) {
+                return Ok(());
+            }
+            let begun = Instant::now();
+            let looked = timeout(self.0.deadline, self.0.way.look()).await;
+            if self.0.state.lock().answered.is_some_and(|at| at > begun) {
+                // A signature was made meanwhile.
+                return Ok(());
+            }
+            match &looked {
+                Ok(Ok(())) => self.0.state.lock().heard(),
+                Ok(Err(Away(why))) => self.0.miss(why),
+                Err(_) => self.0.lose(&unanswered(self.0.deadline)),
+            }
+            looked.unwrap_or_else(|_| Err(Away(unanswered(self.0.deadline))))
+        })
+    }
+
     fn away(&self) -> Option<String> {
-        self.0.away.lock().clone()
+        self.0.state.lock().away.clone()
     }
 }
 
 impl<W: Way> Inner<W> {
+    /// Begins a signature, unless the key is known to be away: the search goes on in the
+    /// background, and no caller waits for it.
+    fn begin(&self) -> Result<InFlight<'_>, Away> {
+        let mut state = self.state.lock();
+        if let Some(why) = &state.away {
+            return Err(Away(why.clone()));
+        }
+        state.in_flight += 1;
+        drop(state);
+        Ok(InFlight(&self.state))
+    }
+
+    /// Notes that a look failed. The key is away if the one before did, too: a keeper that was
+    /// started anew between two looks has lost nothing.
+    fn miss(self: &Arc<Self>, why: &str) {
+        let has_missed = std::mem::replace(&mut self.state.lock().has_missed, true);
+        if has_missed {
+            self.lose(why);
+        }
+    }
+
     /// Notes that the key is away. The first to do so starts the search.
     fn lose(self: &Arc<Self>, why: &str) {
-        let was = self.away.lock().replace(why.to_owned());
+        let was = self.state.lock().away.replace(why.to_owned());
         if was.is_none() {
             tracing::error!(
                 cause = why,
                 "a CA key does not answer: nothing is signed with it"
             );
-            tokio::spawn(look(Arc::downgrade(self)));
+            tokio::spawn(search(Arc::downgrade(self)));
         }
     }
 }
 
 /// Looks for the key until it is there, or nothing needs it any more.
-async fn look<W: Way>(inner: Weak<Inner<W>>) {
+async fn search<W: Way>(inner: Weak<Inner<W>>) {
     let mut said = String::new();
     loop {
         let Some(inner) = inner.upgrade() else { return };
         match within(inner.deadline, inner.way.find()).await {
             Ok(()) => {
-                *inner.away.lock() = None;
+                inner.state.lock().found();
                 tracing::info!("the CA key answers again");
                 return;
             }
@@ -134,7 +218,7 @@ async fn look<W: Way>(inner: Weak<Inner<W>>) {
                 if why != said {
                     tracing::error!(cause = why, "a CA key does not answer");
                 }
-                *inner.away.lock() = Some(why.clone());
+                inner.state.lock().away = Some(why.clone());
                 said = why;
             }
         }
@@ -150,7 +234,11 @@ async fn within<T, E: From<Away>>(
     answer: impl Future<Output = Result<T, E>>,
 ) -> Result<T, E> {
     let answered = timeout(deadline, answer).await;
-    answered.unwrap_or_else(|_| Err(Away(format!("no answer within {deadline:?}")).into()))
+    answered.unwrap_or_else(|_| Err(Away(unanswered(deadline)).into()))
+}
+
+fn unanswered(deadline: Duration) -> String {
+    format!("no answer within {deadline:?}")
 }
 
 #[cfg(test)]

@@ -50,7 +50,7 @@ pub(crate) mod webhooks;
 
 pub use authority::Authority;
 pub use error::Error;
-pub(crate) use keyring::contradictions;
+pub(crate) use keyring::{contradictions, has_successor};
 
 #[cfg(test)]
 mod tests;

@@ -32,7 +32,8 @@ pub enum Error {
     /// The ledger says that this key signs, and this server does not have it.
     #[error(
         "this server does not have the CA key {key}, which signs by the administrators' orders in the ledger: add its \
-         [[ca.key]] to daypass.toml and start daypass serve again"
+         [[ca.key]] to daypass.toml and start daypass serve again. If it is lost, see `daypass help server`: The active key \
+         is lost"
     )]
     Absent {
         /// Its fingerprint.

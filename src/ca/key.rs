@@ -47,6 +47,10 @@ pub trait Elsewhere: Send + Sync {
     /// Looks for the key once, within a deadline.
     fn find(&self) -> Looking<'_>;
 
+    /// Asks once whether the key is still there, within a deadline and as cheaply as can be, unless
+    /// it was heard of just now or is known to be away. If it is gone, the search for it begins.
+    fn look(&self) -> Looking<'_>;
+
     /// Why it does not answer, since it did not the last time.
     fn away(&self) -> Option<String>;
 }
@@ -148,6 +152,14 @@ impl Key {
         if let Private::Elsewhere(keeper) = &self.private {
             // What wants to sign is told.
             let _ = keeper.start().await;
+        }
+    }
+
+    /// Asks whether the key is still there, if another program keeps it: [`Elsewhere::look`].
+    pub(crate) async fn look(&self) {
+        if let Private::Elsewhere(keeper) = &self.private {
+            // What wants to sign is told.
+            let _ = keeper.look().await;
         }
     }
 

@@ -99,6 +99,12 @@ impl Ca {
         self.active.start().await;
     }
 
+    /// Asks whether the key that signs is still there, if another program keeps it: to be called
+    /// each second, so that [`Ca::expect_key`] knows before a pass fails.
+    pub(crate) async fn look(&self) {
+        self.active.look().await;
+    }
+
     /// Looks for the key that signs once, also if it did not answer the last time.
     ///
     /// # Errors

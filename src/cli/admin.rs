@@ -180,7 +180,7 @@ impl Args {
                     "Unlocked. Passes that were revoked stay revoked.".to_owned()
                 })
             }
-            Action::Hosts(hosts) => hosts.run(&signed, &key()?, global).await,
+            Action::Hosts(hosts) => hosts.run(&client, &signed, &key()?, global).await,
             Action::Keys(keys) => keys.run(&client, &signed, &key()?, global).await,
             Action::LedgerKey(it) => it.run(&signed, &key()?, global).await,
             Action::Webhooks(webhooks) => webhooks.run(&signed, global).await,

@@ -57,7 +57,13 @@ enum Action {
     Redeem(Redeem),
 }
 
+// Those that this command refuses, or that say what it does anyway.
 #[derive(Debug, clap::Args)]
+#[command(
+    mut_arg("request", |it| it.hide(true)),
+    mut_arg("wait", |it| it.hide(true)),
+    mut_arg("emergency", |it| it.hide(true))
+)]
 struct Prepare {
     /// The role.
     role: String,

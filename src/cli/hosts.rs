@@ -29,6 +29,8 @@ struct Host {
     group: String,
     aliases: Vec<String>,
     state: &'static str,
+    /// The word of the table.
+    status: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     joined_at: Option<u64>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -73,12 +75,19 @@ impl Args {
 
 fn host(wire: v1::Host) -> Host {
     let time = |seconds: u64| Some(seconds).filter(|seconds| *seconds > 0);
+    let state = match wire.state() {
+        State::Expected => "expected",
+        State::Rekeying => "rekeying",
+        State::Joined => "joined",
+        State::Unspecified => "unknown",
+    };
     Host {
-        state: match wire.state() {
-            State::Expected => "expected",
-            State::Rekeying => "rekeying",
-            State::Joined => "joined",
-            State::Unspecified => "unknown",
+        state,
+        status: match (state, wire.behind.is_empty()) {
+            ("joined", true) => "current".to_owned(),
+            ("joined", false) => "behind".to_owned(),
+            (state, true) => state.to_owned(),
+            (state, false) => format!("{state}, behind"),
         },
         name: wire.name,
         group: wire.group,
@@ -126,12 +135,7 @@ fn list(hosts: &[Host], is_filtered: bool) -> String {
         vec![
             host.name.clone(),
             host.group.clone(),
-            match (host.state, host.behind.is_empty()) {
-                ("joined", true) => "current".to_owned(),
-                ("joined", false) => "behind".to_owned(),
-                (state, true) => state.to_owned(),
-                (state, false) => format!("{state}, behind"),
-            },
+            host.status.clone(),
             report.map_or_else(|| "-".to_owned(), |it| moment(it.at_ms / 1000)),
             host.certificate_until
                 .map_or_else(|| "-".to_owned(), moment),

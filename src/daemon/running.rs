@@ -16,6 +16,7 @@ use super::{
     clock::now,
     error::{Error, chain},
     evidence::Evidence,
+    key_watch,
     parts::{self, Parts},
     served, state,
 };
@@ -106,6 +107,7 @@ async fn serve(
     served::record(&config.state, parts.tls.as_ref());
     let running = Running {
         address,
+        key_watch: tokio::spawn(key_watch::watch(Arc::downgrade(&authority))).abort_handle(),
         authority,
         tls: parts.tls,
         config,
@@ -126,6 +128,7 @@ pub struct Running {
     tls: Option<Tls>,
     config: Config,
     prefetch: AbortHandle,
+    key_watch: AbortHandle,
     server: JoinHandle<Result<(), server::Error>>,
     stop: DropGuard,
     deliveries: Deliveries,
@@ -263,12 +266,14 @@ impl Running {
         let Self {
             authority,
             prefetch,
+            key_watch,
             server,
             stop,
             deliveries,
             ..
         } = self;
         prefetch.abort();
+        key_watch.abort();
         stop.disarm().cancel();
         let outcome = server.await;
         deliveries.stop().await;
@@ -280,6 +285,7 @@ impl Running {
     /// As [`Running::stop`], after [`Running::failed`]: aborts the parts that still run.
     pub(super) async fn close(self) {
         self.prefetch.abort();
+        self.key_watch.abort();
         self.server.abort();
         self.deliveries.stop().await;
         self.authority.store.close().await;

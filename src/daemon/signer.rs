@@ -13,7 +13,7 @@ use tokio::{
 use super::{
     clock::now,
     error::{Error, chain},
-    parts, service, systemd,
+    key_watch, parts, service, systemd,
 };
 use crate::{
     ca::{
@@ -62,8 +62,9 @@ async fn serve_until_stopped(config: &SignerConfig) -> Result<(), Error> {
         remembered,
         "ready"
     );
+    let key = Arc::new(key);
     let service = Arc::new(Service {
-        key: Arc::new(key),
+        key: key.clone(),
         rules,
         memory: Arc::new(Mutex::new(memory)),
         now,
@@ -71,6 +72,7 @@ async fn serve_until_stopped(config: &SignerConfig) -> Result<(), Error> {
     systemd::ready(&format!("signing for {}", config.server));
     tokio::select! {
         () = serve::serve(service, listeners) => {}
+        () = key_watch::watch_key(key) => {}
         _ = terminate.recv() => {}
         _ = interrupt.recv() => {}
     }

@@ -75,7 +75,7 @@ const DECLINED: [(&str, &str); 14] = [
          replaces the other one, or has new host keys: daypass admin hosts add NAME --rekey",
     ),
     (
-        "HOST_KEY_CHANGED",
+        KEY_CHANGED,
         "the server knows this host by other host keys. If they were replaced on purpose, ask an administrator for a code: \
          daypass admin hosts add NAME --rekey; then run here: daypass host setup --join CODE",
     ),
@@ -129,6 +129,9 @@ const DECLINED: [(&str, &str); 14] = [
         "this server does not know hosts: it is older than this program, or its configuration has no [hosts]",
     ),
 ];
+
+/// The reason if the host's keys are not those that joined.
+const KEY_CHANGED: &str = "HOST_KEY_CHANGED";
 
 /// The reason if the server has no such service.
 const NO_HOSTS: &str = "NO_HOSTS";
@@ -303,6 +306,13 @@ pub(crate) enum InvalidAnswer {
 }
 
 impl Error {
+    /// Whether the host keys are other ones than those that joined, by the host's own look or the
+    /// server's.
+    pub(super) fn is_about_replaced_keys(&self) -> bool {
+        let is_replaced = matches!(self, Self::Refused(InvalidAnswer::HostKeyReplaced { .. }));
+        is_replaced || self.reason() == KEY_CHANGED
+    }
+
     /// For `map_err` on file operations.
     pub(crate) fn file(path: impl Into<PathBuf>) -> impl FnOnce(io::Error) -> Self {
         let path = path.into();

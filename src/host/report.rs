@@ -68,6 +68,7 @@ pub(crate) async fn sync(
             FailedSync::forget_at(&layout.failed_report()).err()
         }
         Err(error) => {
+            host.keys_replaced = error.is_about_replaced_keys();
             let kept = FailedSync::save_at(&layout.failed_report(), now, &error);
             notes.push(format!("this host could not report: {error}"));
             // The error of the report is the one to show, not that of keeping it.
@@ -201,7 +202,7 @@ async fn report(
         let refused = refused.map(|it| {
             format!(
                 "no new host certificate: {}",
-                printable::line(&it, LONGEST_FAULT)
+                printable::excerpt(&it, LONGEST_FAULT)
             )
         });
         return Ok((false, refused));
@@ -258,6 +259,6 @@ fn certificates(layout: &Layout, joined: &Joined) -> Result<Vec<Certificate>, Er
 fn shortened(faults: impl Iterator<Item = String>) -> Vec<String> {
     faults
         .take(MOST_FAULTS)
-        .map(|fault| printable::line(&fault, LONGEST_FAULT))
+        .map(|fault| printable::excerpt(&fault, LONGEST_FAULT))
         .collect()
 }

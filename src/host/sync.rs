@@ -63,6 +63,9 @@ pub(crate) struct HostSync {
     pub reloaded: bool,
     /// The first second at which a host certificate is no longer valid.
     pub certificate_until: Option<UnixSeconds>,
+    /// Whether its host keys are other ones than those that joined: users' ssh refuses it until an
+    /// administrator lets it join again.
+    pub keys_replaced: bool,
     /// The logins that the server took; none: they are not reported, or that failed.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub logins: Option<LoginsSync>,

@@ -114,10 +114,15 @@ fn work(place: &Place, waiting: &Mutex<mpsc::Receiver<Job>>, refused: &Mutex<Opt
         if job.answer.is_closed() {
             continue;
         }
-        let answer = place.answer(&mut open, job.message.as_deref(), refused);
+        let is_old = open.is_some();
+        let mut answer = place.answer(&mut open, job.message.as_deref(), refused);
         if answer.is_err() {
-            // The next question begins anew: the token may have been taken out.
+            // The next session begins anew: the token may have been taken out.
             open = None;
+        }
+        if answer.is_err() && is_old && !job.answer.is_closed() {
+            // It may be back: no pass fails by a session of the time before.
+            answer = place.answer(&mut open, job.message.as_deref(), refused);
         }
         // A caller that has given up meanwhile needs no answer.
         let _ = job.answer.send(answer);
@@ -147,9 +152,10 @@ impl Place {
         match message {
             Some(message) => Ok(Some(self.sign(open, message, refused)?)),
             None => {
-                // Tells whether the session lives.
-                let information = open.session.get_session_info();
-                information.map_err(|error| self.away("tell its state", &error))?;
+                // The session may live on while the token or the key in it is gone.
+                let attributes = [AttributeType::KeyType];
+                let attributes = open.session.get_attributes(open.key, &attributes);
+                attributes.map_err(|error| self.away("describe its key", &error))?;
                 Ok(None)
             }
         }

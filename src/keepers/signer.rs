@@ -44,6 +44,7 @@ pub(crate) struct Signer {
 enum Job {
     Sign(Waiting),
     Find(oneshot::Sender<Result<(), Away>>),
+    Look(oneshot::Sender<Result<(), Away>>),
 }
 
 impl Signer {
@@ -79,6 +80,10 @@ impl Way for Signer {
     async fn find(&self) -> Result<(), Away> {
         self.ask(Job::Find).await?
     }
+
+    async fn look(&self) -> Result<(), Away> {
+        self.ask(Job::Look).await?
+    }
 }
 
 /// Makes one call after the other, until the key is needed no more.
@@ -94,6 +99,9 @@ async fn work(mut caller: Caller, mut jobs: mpsc::Receiver<Job>) {
         };
         match first {
             Job::Find(answer) => drop(answer.send(caller.find().await)),
+            // Its caller has given up.
+            Job::Look(answer) if answer.is_closed() => {}
+            Job::Look(answer) => drop(answer.send(caller.look().await)),
             Job::Sign(first) => {
                 let batch = gather(first, &mut jobs, &mut next).await;
                 caller.sign(batch).await;

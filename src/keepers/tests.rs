@@ -108,3 +108,70 @@ async fn a_key_that_is_found_answers_at_once() {
     assert_eq!(keeper.away(), None);
     keeper.sign(b"message".as_slice().into()).await.unwrap();
 }
+
+/// A key that answered once was never looked at again, so a server whose signer had died said that
+/// it was ready until a pass was recorded that was never signed.
+#[tokio::test]
+async fn a_key_that_dies_is_away_although_nothing_was_signed() {
+    let state = Arc::new(AtomicU8::new(ANSWERS));
+    let keeper = timed(Changing(state.clone()));
+    keeper.start().await.unwrap();
+    for fault in [FAILS, HANGS] {
+        state.store(fault, Ordering::SeqCst);
+        for _ in 0..100 {
+            let _ = keeper.look().await;
+            if keeper.away().is_some() {
+                break;
+            }
+            tokio::time::sleep(EACH).await;
+        }
+        assert!(keeper.away().is_some(), "fault {fault}");
+        keeper.sign(b"message".as_slice().into()).await.unwrap_err();
+        state.store(ANSWERS, Ordering::SeqCst);
+        until(&keeper, false).await;
+    }
+}
+
+/// An operator may restart a signer between two passes, and no pass is lost.
+#[tokio::test]
+async fn one_look_that_fails_does_not_take_the_key_away() {
+    let state = Arc::new(AtomicU8::new(ANSWERS));
+    let keeper = timed(Changing(state.clone()));
+    keeper.start().await.unwrap();
+    for _ in 0..3 {
+        for (now, is_there) in [(FAILS, false), (ANSWERS, true)] {
+            state.store(now, Ordering::SeqCst);
+            tokio::time::sleep(2 * EACH).await;
+            assert_eq!(keeper.look().await.is_ok(), is_there);
+            assert_eq!(keeper.away(), None);
+        }
+    }
+}
+
+/// What signs is not asked besides: each look is a call to the signer.
+#[tokio::test]
+async fn a_key_that_signs_is_not_looked_at() {
+    let state = Arc::new(AtomicU8::new(ANSWERS));
+    let hour = Duration::from_secs(3600);
+    let keeper = Arc::new(Keeper::timed(Changing(state.clone()), hour, hour));
+    keeper.sign(b"message".as_slice().into()).await.unwrap();
+    // Asked now, it would fail.
+    state.store(FAILS, Ordering::SeqCst);
+    keeper.look().await.unwrap();
+
+    let keeper = Arc::new(Keeper::timed(Changing(state.clone()), hour, EACH));
+    state.store(HANGS, Ordering::SeqCst);
+    let signing = keeper.clone();
+    let signing =
+        tokio::spawn(async move { signing.sign(b"message".as_slice().into()).await.is_ok() });
+    while keeper.0.state.lock().in_flight == 0 {
+        tokio::task::yield_now().await;
+    }
+    state.store(FAILS, Ordering::SeqCst);
+    keeper.look().await.unwrap();
+    // A caller that gives up leaves no signature behind.
+    signing.abort();
+    assert!(signing.await.unwrap_err().is_cancelled());
+    assert_eq!(keeper.0.state.lock().in_flight, 0);
+    keeper.look().await.unwrap_err();
+}

@@ -18,6 +18,7 @@ mod foreign;
 mod foreign_admission;
 mod hosting;
 mod hosts;
+mod invitations;
 mod jumps;
 mod keys;
 mod ledger_keys;
@@ -41,7 +42,10 @@ pub(crate) use ca_key_orders::MOST_BEHIND;
 pub(crate) use ca_keys::{CaKeyRecord, CaKeys};
 pub(crate) use foreign::Room;
 pub(crate) use hosting::MOST_REASONS;
+#[cfg(test)]
+pub(crate) use hosts::CertificateRecord;
 pub(crate) use hosts::{HostRecord, Joined};
+pub(crate) use invitations::{LONGEST_INVITATION, expect_invitation};
 pub(crate) use locks::Lock;
 pub use machine::LedgerState;
 pub(crate) use passes::PassRecord;

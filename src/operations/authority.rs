@@ -119,6 +119,18 @@ impl Authority {
         self.keys.current(&self.store)
     }
 
+    /// Asks whether the keys that sign now, that of passes and that of host certificates, are still
+    /// there: to be called each second, so that a lost one is known before a pass is recorded.
+    pub(crate) async fn look_at_keys(&self) {
+        let ca = self.ca();
+        let of_hosts = async {
+            if let Some(hosts) = &self.hosts {
+                hosts.ca().look().await;
+            }
+        };
+        tokio::join!(ca.look(), of_hosts);
+    }
+
     /// The keys of this server's configuration.
     pub(super) fn own_keys(&self) -> &Ca {
         self.keys.own()

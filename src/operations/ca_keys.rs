@@ -4,6 +4,8 @@
 //! has proven that it trusts it, and retired only when its last pass has expired. The configuration
 //! says which private keys a server has; the ledger says what each of them does.
 
+mod trusting;
+
 use std::collections::BTreeMap;
 
 use ssh_key::PublicKey;
@@ -12,7 +14,7 @@ use super::{
     admin::{SignedOrder, expect_reader},
     authority::Authority,
     error::Error,
-    hosts::proven::{ProvenTrust, ReadReport, proven},
+    hosts::proven::{ReadReport, proven},
     keyring::public_keys,
     published, record,
 };
@@ -29,12 +31,11 @@ use crate::{
     ssh::key::fingerprint,
     unix_seconds::UnixSeconds,
 };
+pub(crate) use trusting::Behind;
+use trusting::{keeping, list_signers, untrusted_by, untrusting};
 
 /// The most hosts that a list or a refusal names for each key.
-const NAMED: usize = 20;
-
-/// The most hosts that a sentence names.
-const SAID: usize = 5;
+pub(crate) const NAMED: usize = 20;
 
 /// The CA's keys as they are listed.
 #[derive(Clone, Debug)]
@@ -68,17 +69,8 @@ pub(crate) struct Listed {
     pub untrusting: usize,
     /// The first of them.
     pub behind: Vec<Behind>,
-}
-
-/// A host that has not proven that it trusts a key.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Behind {
-    /// Its name.
-    pub host: String,
-    /// When it made its last report, if one counts.
-    pub reported_at: Option<UnixSeconds>,
-    /// Why its report does not count, or does not suffice.
-    pub why: String,
+    /// Known hosts that still trust it by their last report, if it is retired.
+    pub keeping: Vec<String>,
 }
 
 /// The CA's keys, for administrators and for those who may read the ledger: it has them all.
@@ -100,13 +92,13 @@ pub(crate) async fn list(
     let texts = own_texts(authority);
     let own = authority.own_keys();
     let is_here = |text: &str| PublicKey::from_openssh(text).is_ok_and(|key| own.has(&key));
+    let signers = list_signers(authority);
     let now = UnixSeconds::from(context.now);
     Ok(authority.store.state(|state| {
         let mut records = records(state, &texts);
         let is_known = |key: &str| records.iter().any(|it| it.fingerprint == key);
         let others: Vec<_> = texts.iter().filter(|(key, _)| !is_known(key)).collect();
-        let known = records.drain(..).map(|it| (Some(it.state), it));
-        let known: Vec<_> = known.collect();
+        let known: Vec<_> = records.drain(..).map(|it| (Some(it.state), it)).collect();
         let others = others.into_iter().map(|(fingerprint, key)| {
             let record = CaKeyRecord {
                 key: key.clone(),
@@ -118,9 +110,10 @@ pub(crate) async fn list(
         });
         let last_passes = state.last_passes(now);
         let listed = |(in_ledger, it): (Option<CaKeyState>, CaKeyRecord)| {
-            let behind = match in_ledger {
-                None | Some(CaKeyState::Retired) => Vec::new(),
-                Some(_) => untrusting(&hosts, &it.fingerprint),
+            let (behind, keeping) = match in_ledger {
+                None => (Vec::new(), Vec::new()),
+                Some(CaKeyState::Retired) => (Vec::new(), keeping(&hosts, &it.fingerprint)),
+                Some(_) => (untrusting(&hosts, &it.fingerprint, &signers), Vec::new()),
             };
             Listed {
                 state: in_ledger,
@@ -129,6 +122,7 @@ pub(crate) async fn list(
                 last_pass_until: last_passes.get(&*it.fingerprint).copied(),
                 untrusting: behind.len(),
                 behind: behind.into_iter().take(NAMED).collect(),
+                keeping,
                 key: it.key,
                 fingerprint: it.fingerprint,
             }
@@ -170,23 +164,6 @@ fn records(state: &LedgerState, texts: &BTreeMap<String, String>) -> Vec<CaKeyRe
     state.named_ca_keys().filter_map(record).collect()
 }
 
-/// The hosts that have not proven that they trust the key.
-fn untrusting(hosts: &[ProvenTrust], key: &str) -> Vec<Behind> {
-    let behind = |host: &ProvenTrust| {
-        let why = match &host.trusted {
-            Ok(trusted) if trusted.iter().any(|it| it == key) => return None,
-            Ok(_) => "it does not trust the key yet: its next `daypass host sync` fetches it",
-            Err(why) => why,
-        };
-        Some(Behind {
-            host: host.host.clone(),
-            reported_at: host.reported_at,
-            why: why.to_owned(),
-        })
-    };
-    hosts.iter().filter_map(behind).collect()
-}
-
 /// A step with a key.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Step {
@@ -214,8 +191,9 @@ impl SignedOrder<'_> {
     ///
     /// # Errors
     /// Returns [`Error::AdminDenied`] if the policy does not name this identity, and
-    /// [`Error::Rejection`] if this server lacks the key, a host does not trust it yet, passes of
-    /// it are still valid or the step is not the next one; all are recorded.
+    /// [`Error::Rejection`] if a restored ledger was not accepted yet, this server lacks the key, a
+    /// host does not trust it yet, passes of it are still valid or the step is not the next one; all
+    /// are recorded.
     pub(crate) async fn order_ca_key(
         self,
         step: Step,
@@ -224,11 +202,16 @@ impl SignedOrder<'_> {
         let wanted = format!("{} the CA key {}", step.step.as_str(), step.key);
         self.expect_permitted(&wanted).await?;
         self.authority.store.follow().await?;
+        // The signers would be shown the restored ledger, and take it for a forged one.
+        let accepted = self.authority.store.state(LedgerState::expect_accepted);
+        if let Err(rejection) = accepted {
+            return self.reject(&step, rejection).await;
+        }
         let mut ordered = self.ordered(&step).await?;
         let mut untrusted = 0;
         if step.step == CaKeyStep::Activate {
             let hosts = proven(self.authority, read, self.context.now.into()).await?;
-            let behind = untrusting(&hosts, &step.key);
+            let behind = untrusting(&hosts, &step.key, &list_signers(self.authority));
             if !step.anyway && !behind.is_empty() {
                 return self.reject(&step, untrusted_by(&step.key, &behind)).await;
             }
@@ -342,23 +325,4 @@ async fn rehearsed(authority: &Authority, step: CaKeyStep, ca: &Ca) -> Result<()
         CaKeyStep::Activate => published::rehearse_all(authority, ca).await,
         CaKeyStep::Stage | CaKeyStep::Retire => published::rehearse(authority, ca).await,
     }
-}
-
-fn untrusted_by(key: &str, behind: &[Behind]) -> Rejection {
-    let names: Vec<&str> = behind.iter().take(SAID).map(|it| &*it.host).collect();
-    let more = match behind.len().saturating_sub(SAID) {
-        0 => String::new(),
-        more => format!(" and {more} more"),
-    };
-    let count = match behind.len() {
-        1 => "1 known host does".to_owned(),
-        count => format!("{count} known hosts do"),
-    };
-    Rejection::new(
-        Rule::CaKeyUntrusted,
-        format!(
-            "{count} not trust the CA key {key} yet: {}{more}. Their users could not log in. daypass admin keys says why",
-            names.join(", ")
-        ),
-    )
 }

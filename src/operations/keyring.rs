@@ -7,7 +7,7 @@ use ssh_key::PublicKey;
 
 use crate::{
     ca::{self, Ca, KeyState},
-    ledger::{LedgerState, event::CaKeyState, state::CaKeys},
+    ledger::{event::CaKeyState, state::CaKeys},
     ssh::key::fingerprint,
     store::Store,
 };
@@ -70,8 +70,8 @@ impl KeyRing {
     }
 
     /// Says which states of the configuration the ledger contradicts, and refuses to start without
-    /// the key that signs, unless another key is here that administrators could activate: else a
-    /// lost key could never be replaced.
+    /// the key that signs, unless another key is here that is to replace it ([`has_successor`]):
+    /// else a lost key could never be replaced.
     ///
     /// # Errors
     /// Returns [`ca::Error::Absent`].
@@ -79,7 +79,7 @@ impl KeyRing {
         let current = self.current(store);
         // One that another program keeps may answer later.
         if let Err(error @ ca::Error::Absent { .. }) = current.expect_key() {
-            if !store.state(|state| self.has_successor(state)) {
+            if !store.state(|state| has_successor(&self.own, state.ca_keys())) {
                 return Err(error);
             }
             tracing::error!(
@@ -92,16 +92,22 @@ impl KeyRing {
         }
         Ok(())
     }
+}
 
-    /// Whether a key of the configuration signs by the next orders: it is not retired for good.
-    fn has_successor(&self, state: &LedgerState) -> bool {
-        let is_retired = |key: &str| {
-            let known = state.ca_keys().get(key);
-            known.is_some_and(|it| it.state == CaKeyState::Retired)
-        };
-        let mut own = self.own.keys();
-        own.any(|(key, _)| !is_retired(&fingerprint(key)))
-    }
+/// Whether a key of the configuration can take the place of the one that signs and is lost: the
+/// ledger has it as staged or retiring, or does not know it and `daypass.toml` calls it active. That
+/// is how an operator says that a new key is to replace a lost one; a key that is only added is
+/// staged there, and the key that signs must be here besides.
+pub(crate) fn has_successor(own: &Ca, ordered: &CaKeys) -> bool {
+    let mut own = own.keys();
+    own.any(|(key, configured)| {
+        let known = ordered.get(&fingerprint(key)).map(|it| it.state);
+        match known {
+            Some(CaKeyState::Staged | CaKeyState::Retiring) => true,
+            Some(CaKeyState::Active | CaKeyState::Retired) => false,
+            None => configured == KeyState::Active,
+        }
+    })
 }
 
 /// The states of the configuration that the orders in the ledger contradict.

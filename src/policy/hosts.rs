@@ -49,7 +49,7 @@ impl Hosts {
             return Ok(group.to_owned());
         }
         Err(format!(
-            "there is no host group {group:?}; add it to [hosts], as in `{group} = [\"{group}-*\"]`"
+            "there is no host group {group:?}; add it to [hosts] of the policy, as in `{group} = [\"{group}-*\"]`"
         ))
     }
 

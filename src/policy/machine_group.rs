@@ -97,6 +97,25 @@ mod tests {
     }
 
     #[test]
+    fn one_name_needs_no_list() {
+        let text = POLICY.replacen("[\"{claims.names}\"]", "\"{claims.names}\"", 1);
+        assert_ne!(text, POLICY);
+        let policy = Policy::parse(&text, "policy.toml").unwrap();
+        let identity = Identity::sample(json!({"pools": ["db"], "names": ["db-1"]}));
+        assert_eq!(policy.machine_group(&identity, "db-1"), Some("db"));
+        let wrong = text.replacen("\"{claims.names}\"", "\"{name}\"", 1);
+        let line = text.lines().position(|it| it.contains("claims.names"));
+        let said = Policy::parse(&wrong, "policy.toml")
+            .err()
+            .unwrap()
+            .to_string();
+        assert!(
+            said.contains(&format!(":{}: ", line.unwrap() + 1)),
+            "{said}"
+        );
+    }
+
+    #[test]
     fn a_section_that_could_not_work_does_not_load() {
         for (case, from, to) in [
             ("an unknown group", "group = \"db\"", "group = \"x\""),

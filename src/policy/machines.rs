@@ -1,9 +1,12 @@
 //! Machines that join as known hosts: `[[host]]`. Pure.
 
+use toml::Spanned;
+
 use super::{
     Error,
     condition::{Condition, EvalContext},
     file,
+    host_keys::Names,
     hosts::Hosts,
     template::Template,
     text::Text,
@@ -34,7 +37,14 @@ impl Machines {
             return Err(text.error(raw.allow.span(), message));
         }
         let one = |raw: &file::Host| {
-            let names = raw.names.get_ref();
+            let one;
+            let names = match raw.names.get_ref() {
+                Names::One(name) => {
+                    one = [Spanned::new(raw.names.span(), name.clone())];
+                    &one[..]
+                }
+                Names::List(names) => names,
+            };
             if names.is_empty() || names.len() > MOST_NAMES {
                 let message = format!("`names` has 1 to {MOST_NAMES} names");
                 return Err(text.error(raw.names.span(), message));

@@ -46,7 +46,7 @@ impl<'a> Text<'a> {
             self.error(error.span().unwrap_or_default(), one_line(error.message()))
         })?;
         let file: File = serde_path_to_error::deserialize(document).map_err(|error| {
-            let path = error.path().to_string();
+            let path = without_spans(&error.path().to_string());
             let inner = error.into_inner();
             let message = one_line(inner.message());
             let span = inner.span().unwrap_or_default();
@@ -98,6 +98,11 @@ impl<'a> Text<'a> {
     }
 }
 
+/// The path of a value without serde's own segments, which [`Spanned`] adds.
+fn without_spans(path: &str) -> String {
+    path.replace(".$__serde_spanned_private_value", "")
+}
+
 fn one_line(text: &str) -> String {
     text.split_whitespace().collect::<Vec<_>>().join(" ")
 }
@@ -115,6 +120,33 @@ mod tests {
                 let ends = text.bytes().take(at).filter(|byte| *byte == b'\n').count();
                 assert_eq!(whole.line(&(at..at)), ends + 1, "{text:?} at {at}");
             }
+        }
+    }
+
+    /// A mistake showed `$__serde_spanned_private_value`.
+    #[test]
+    fn a_value_of_the_wrong_kind_is_named_as_it_is_written() {
+        for (text, says) in [
+            ("[limits]\nttl = 8", "limits.ttl: "),
+            ("[audit]\nallow = 1", "audit.allow: "),
+            (
+                "[[host]]\nallow = \"true\"\nnames = 1\ngroup = \"web\"",
+                "host[0].names: ",
+            ),
+            (
+                "[[host]]\nallow = \"true\"\nnames = [1]\ngroup = \"web\"",
+                "host[0].names[0]: ",
+            ),
+            (
+                "[[role]]\nname = \"x\"\nallow = \"true\"\nprincipals = [[]]",
+                "role[0].principals[0]: ",
+            ),
+            ("[hosts]\nweb = [1]", "hosts.web[0]: "),
+        ] {
+            let starts = lines(text);
+            let refused = Text::new(text, "policy.toml", &starts).read();
+            let said = refused.err().map(|it| it.to_string()).unwrap_or_default();
+            assert!(said.contains(says) && !said.contains("serde"), "{said}");
         }
     }
 }

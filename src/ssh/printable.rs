@@ -21,6 +21,18 @@ pub(crate) fn line(text: &str, most: usize) -> String {
     line
 }
 
+/// [`line`], of which the last character is `…` if there is more.
+pub(crate) fn excerpt(text: &str, most: usize) -> String {
+    const MORE: char = '…';
+    let whole = line(text, usize::MAX);
+    if whole.len() <= most {
+        return whole;
+    }
+    let mut cut = line(text, most.saturating_sub(MORE.len_utf8()));
+    cut.push(MORE);
+    cut
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -33,5 +45,20 @@ mod tests {
             assert_eq!(line(&format!("a{active}b"), 9), "a b", "{active:?}");
         }
         assert_eq!(line("äöü", 5), "äö");
+    }
+
+    /// A fault of a host ended in the middle of a sentence, as if that were all.
+    #[test]
+    fn an_excerpt_says_that_there_is_more() {
+        for (text, most, expected) in [
+            ("whole", 5, "whole"),
+            ("longer", 5, "lo…"),
+            ("a\nb", 3, "a b"),
+            ("äöüß", 7, "äö…"),
+            ("äöüß", 6, "ä…"),
+        ] {
+            assert_eq!(excerpt(text, most), expected, "{text:?} {most}");
+            assert!(expected.len() <= most);
+        }
     }
 }

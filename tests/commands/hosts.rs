@@ -75,7 +75,11 @@ async fn an_administrator_adds_a_host_sees_it_and_removes_it() {
     );
     let other = run("admin hosts add elsewhere --group web").await;
     assert!(other.stderr.contains("daypass.toml"), "{other:?}");
+    // On a new machine, the command that was printed exited with 2 and asked for --server.
     let stdout = added.stdout.clone();
+    let (url, _) = env.world().server();
+    let printed = format!("daypass host setup --server {url} --join ");
+    assert!(stdout.contains(&printed), "{stdout}");
     let code = stdout.rsplit("--join ").next().unwrap().trim().to_owned();
     assert_eq!(code.len(), 19, "{added:?}");
     assert!(run("hosts").await.stdout.contains("expected"));
@@ -86,6 +90,8 @@ async fn an_administrator_adds_a_host_sees_it_and_removes_it() {
     let listed = run("hosts --format json").await.success();
     assert_eq!(listed["hosts"][0]["name"], "web-1");
     assert_eq!(listed["hosts"][0]["state"], "joined");
+    // The table said that it is current, and JSON did not.
+    assert_eq!(listed["hosts"][0]["status"], "current");
     assert_eq!(listed["hosts"][0]["aliases"][0], "10.0.0.7");
     assert_eq!(listed["hosts"][0]["keys"].as_array().unwrap().len(), 2);
     assert!(
@@ -101,6 +107,24 @@ async fn an_administrator_adds_a_host_sees_it_and_removes_it() {
         shown.contains("host_joined") && shown.contains("web-1"),
         "{shown}"
     );
+    // Users reach a host by an alias too, and read its name in the words about its host key.
+    for order in ["add 10.0.0.7 --rekey", "remove 10.0.0.7"] {
+        let refused = run(&format!("admin hosts {order}")).await;
+        let says = "10.0.0.7 is an alias of host web-1: name web-1 instead";
+        assert!(
+            refused.code != 0 && refused.stderr.contains(says),
+            "{refused:?}"
+        );
+    }
+    // It was a denial in the ledger.
+    for long in ["8d", "0s"] {
+        let words = format!("admin hosts add web-2 --group web --expires {long}");
+        let refused = run(&words).await;
+        assert_eq!(refused.code, 2, "{refused:?}");
+        assert!(refused.stderr.contains("at most 7d"), "{refused:?}");
+    }
+    let denied = run("ledger list --event denied --format json").await.stdout;
+    assert!(!denied.contains("web-2"), "{denied}");
     let again = run(words).await;
     assert!(again.stderr.contains("--rekey"), "{again:?}");
     let added = run("admin hosts add web-1 --rekey --format json")

@@ -79,6 +79,7 @@ const ELSEWHERE: &[(&str, &str, &str, &str, &str)] = &[
     ("server", "After a restore", "daypass host sync", "tests/host/restored.rs", r#"json(&["sync"])"#),
     ("server", "The active key is lost", "daypass admin keys", "tests/host/rotation.rs", "activate {fourth} --anyway --reason lost"),
     ("server", "Rotate the CA key", "daypass admin hosts remove", "tests/wire/hosts.rs", r#"remove_host("web-2")"#),
+    ("server", "Rotate the CA key", "daypass hosts", "tests/host/rotation.rs", "hosts --behind"),
     ("server", "Rotate the CA key", "daypass host sync", "tests/host/rotation.rs", r#"json(&["sync"])"#),
     ("server", "Rotate the CA key", "ssh-keygen", "tests/fleet/fleet.rs", "ssh-keygen -q -t ed25519 -N '' -f /etc/daypass/host_ca_key"),
     ("server", "Rotate the CA key", "chown", "tests/fleet/fleet.rs", "chown daypass /etc/daypass/host_ca_key"),

@@ -16,7 +16,7 @@ use super::{
 const PATIENCE: Duration = Duration::from_secs(60);
 
 /// `/ca.pub` of this version, signed by one of the keys.
-fn keys(version: u64, keys: &[&Ca], by: &Ca) -> Answer {
+pub(crate) fn keys(version: u64, keys: &[&Ca], by: &Ca) -> Answer {
     let lines: String = keys.iter().map(|ca| ca.line()).collect();
     let body = format!("# daypass CA keys, version {version}\n{lines}");
     let signature = by.sign("daypass-ca@v1", body.as_bytes());

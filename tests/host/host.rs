@@ -128,6 +128,14 @@ impl Host {
         serde_json::from_slice(&output.stdout).unwrap()
     }
 
+    /// As [`Host::json`], of a command that reports and finds something wrong.
+    pub(crate) async fn finds(&self, arguments: &[&str]) -> Value {
+        let arguments = [arguments, &["--format", "json"]].concat();
+        let output = self.daypass(&arguments).await;
+        assert_eq!(output.status.code(), Some(1), "{arguments:?}: {output:?}");
+        serde_json::from_slice(&output.stdout).unwrap()
+    }
+
     /// As [`Host::daypass`] with JSON; demands a failure and answers its exit code and reason.
     pub(crate) async fn fails(&self, arguments: &[&str]) -> (i32, String, String) {
         let arguments = [arguments, &["--format", "json"]].concat();

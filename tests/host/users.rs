@@ -128,7 +128,7 @@ async fn a_newcomer_is_asked_nothing_and_a_replaced_host_key_is_refused_with_wha
     assert_eq!(laptop.says("cat .ssh/known_hosts").await, "");
 
     // The words are true: it joins again, and users are asked nothing.
-    let report = host.json(&["sync"]).await;
+    let report = host.finds(&["sync"]).await;
     assert!(report["notes"].to_string().contains("--rekey"), "{report}");
     let code = site.carol.add_host("web-1", true).await.unwrap();
     host.json(&["setup", "--join", &code]).await;

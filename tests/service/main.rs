@@ -12,6 +12,7 @@
 )]
 
 mod ca_keys;
+mod dead_keepers;
 mod issue;
 mod observe;
 mod open;

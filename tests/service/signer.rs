@@ -5,6 +5,7 @@ mod certified;
 mod hosts;
 mod liar;
 mod lies;
+mod restored;
 mod slow;
 
 use std::{
@@ -38,7 +39,7 @@ fn ceilings() -> String {
     )
 }
 
-const BEHIND: &str = "file = \"signer/ca_key.pub\"\nsigner = \"signer/socket\"";
+pub(crate) const BEHIND: &str = "file = \"signer/ca_key.pub\"\nsigner = \"signer/socket\"";
 
 /// Makes a key of a signer by `ssh-keygen` with these options.
 fn new_key(signer: &SignerFiles, words: &[&str]) -> String {
@@ -48,8 +49,13 @@ fn new_key(signer: &SignerFiles, words: &[&str]) -> String {
     fs::read_to_string(signer.path("ca_key.pub")).unwrap()
 }
 
+/// The files of a signer with these lines of `[key]`.
+pub(crate) fn prepare(files: &ServerFiles, key: &str) -> SignerFiles {
+    SignerFiles::prepare(files.folder(), &verifier(files), key, &ceilings())
+}
+
 /// A server whose key is behind a signer with a key file.
-async fn site() -> (ServerFiles, SignerFiles, String) {
+pub(crate) async fn site() -> (ServerFiles, SignerFiles, String) {
     let files = files().await;
     let key = "file = \"ca_key\"";
     let signer = SignerFiles::prepare(files.folder(), &verifier(&files), key, &ceilings());
@@ -142,14 +148,14 @@ async fn a_signer_whose_key_is_in_a_pkcs11_token_signs_what_sshd_takes() {
 }
 
 /// The number of recorded passes, and of those that were not signed.
-async fn counted(files: &ServerFiles, api: &Api) -> (usize, usize) {
+pub(crate) async fn counted(files: &ServerFiles, api: &Api) -> (usize, usize) {
     let carol = user(files, api, "carol");
     let events = api.events(&carol.token, 0).await;
     let count = |kind: &str| events.iter().filter(|it| it["type"] == kind).count();
     (count("issued"), count("signing_failed"))
 }
 
-async fn expect_pass(alice: &TestUser) {
+pub(crate) async fn expect_pass(alice: &TestUser) {
     let begun = Instant::now();
     while begun.elapsed() < Duration::from_secs(60) {
         if alice.issue(ask("shell")).await.is_ok() {

@@ -531,7 +531,7 @@ async fn orders_about_hosts_are_checked_in_each_part_and_count_once() {
                 expires_at: at(8 * 86_400),
                 ..good.clone()
             },
-            "HOST_ORDER",
+            "ASK_MALFORMED",
         ),
         (
             "the past",
@@ -539,7 +539,7 @@ async fn orders_about_hosts_are_checked_in_each_part_and_count_once() {
                 expires_at: at(0),
                 ..good.clone()
             },
-            "HOST_ORDER",
+            "ASK_MALFORMED",
         ),
     ] {
         let request = carol.add_host_request(host).await;

@@ -46,6 +46,11 @@ impl HostCa {
         self.0.start().await;
     }
 
+    /// [`Ca::look`].
+    pub(crate) async fn look(&self) {
+        self.0.look().await;
+    }
+
     /// [`Ca::expect_key`].
     ///
     /// # Errors

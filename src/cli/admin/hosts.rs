@@ -6,9 +6,9 @@ use serde::Serialize;
 
 use super::words::Reason;
 use crate::{
-    cli::{Failure, Global, failure::Code, target::moment, values::duration},
-    client::{Signed, hosts::new_code, key::Key, now},
-    ledger::{event::NewHost, join_code},
+    cli::{Failure, Global, failure::Code, output::clean, target::moment, values::duration},
+    client::{Client, Signed, hosts::new_code, key::Key, now},
+    ledger::{event::NewHost, join_code, state::LONGEST_INVITATION},
     unix_seconds::UnixSeconds,
 };
 
@@ -38,7 +38,7 @@ enum Action {
             long,
             value_name = "DURATION",
             default_value = "1h",
-            value_parser = duration
+            value_parser = invitation
         )]
         expires: Duration,
         /// The host is known, and may join again with other host keys.
@@ -62,6 +62,7 @@ struct Added {
     name: String,
     code: String,
     expires_at: u64,
+    server: String,
 }
 
 #[derive(Serialize)]
@@ -74,6 +75,7 @@ struct Removed {
 impl Args {
     pub(super) async fn run(
         self,
+        client: &Client,
         signed: &Signed,
         key: &Key,
         global: &Global,
@@ -102,6 +104,7 @@ impl Args {
                     name: host.name,
                     code,
                     expires_at: host.expires_at.get(),
+                    server: client.address()?.as_str().to_owned(),
                 };
                 global.print(&added, said)
             }
@@ -118,6 +121,16 @@ impl Args {
     }
 }
 
+/// How long a join code is taken.
+fn invitation(word: &str) -> Result<Duration, String> {
+    let bounds = Duration::from_secs(1)..=LONGEST_INVITATION;
+    let long = duration(word)?;
+    match bounds.contains(&long) {
+        true => Ok(long),
+        false => Err("a join code is taken for at least 1s and at most 7d".to_owned()),
+    }
+}
+
 fn hash(code: &str) -> Result<String, Failure> {
     let hash = join_code::hash(code).map(|hash| base16ct::lower::encode_string(&hash));
     // Cannot happen: the code was made here.
@@ -126,9 +139,10 @@ fn hash(code: &str) -> Result<String, Failure> {
 
 fn said(added: &Added) -> String {
     format!(
-        "{} may join until {}. Run on it, as root:\n  daypass host setup --join {}",
+        "{} may join until {}. Run on it, as root:\n  daypass host setup --server {} --join {}",
         added.name,
         moment(added.expires_at),
+        clean(&added.server),
         added.code
     )
 }

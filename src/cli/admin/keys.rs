@@ -7,7 +7,7 @@ use serde::Serialize;
 
 use super::words::Reason;
 use crate::{
-    cli::{Failure, Global, output::clean, table::table, target::moment},
+    cli::{Failure, Global, failure::Code, output::clean, table::table, target::moment},
     client::{Client, Signed, key::Key},
     ledger::event::CaKeyStep,
     proto::v1,
@@ -106,6 +106,10 @@ impl Args {
                 words,
             }) => (CaKeyStep::Retire, key, patience, words),
         };
+        if patience.anyway && words.reason.trim().is_empty() {
+            let message = "--anyway needs a reason: --reason TEXT says why nothing is waited for";
+            return Err(Failure::new(Code::Usage, message));
+        }
         let listed = signed.ca_keys().await?;
         let fingerprint = find(&listed.keys, &wanted)?.fingerprint.clone();
         let wanted = Wanted {
@@ -182,18 +186,20 @@ fn list(keys: &[CaKey], listed: &v1::ListCaKeysResponse) -> String {
     let head = ["KEY", "STATE", "SINCE", "HERE", "LAST PASS UNTIL", "HOSTS"];
     let time = |seconds: Option<u64>| seconds.map_or_else(|| "-".to_owned(), moment);
     let rows = keys.iter().map(|key| {
-        let trusting = listed.known_hosts.saturating_sub(key.untrusting);
-        let hosts = match key.state {
-            "staged" | "active" | "retiring" => format!("{trusting} of {}", listed.known_hosts),
-            _ => "-".to_owned(),
+        let trusting = match key.state {
+            "staged" | "active" | "retiring" => {
+                Some(listed.known_hosts.saturating_sub(key.untrusting))
+            }
+            _ => key.still_trusted_by,
         };
+        let hosts = trusting.map(|count| format!("{count} of {}", listed.known_hosts));
         vec![
             key.fingerprint.clone(),
             key.state.to_owned(),
             time(key.since),
             if key.is_here { "yes" } else { "no" }.to_owned(),
             time(key.last_pass_until),
-            hosts,
+            hosts.unwrap_or_else(|| "-".to_owned()),
         ]
     });
     let rows: Vec<Vec<String>> = std::iter::once(head.map(str::to_owned).to_vec())
@@ -203,6 +209,9 @@ fn list(keys: &[CaKey], listed: &v1::ListCaKeysResponse) -> String {
     for key in keys {
         if let Some(behind) = waiting::behind(key.untrusting, &key.behind) {
             text.push_str(&format!("\n{} {behind}", clean(&key.fingerprint)));
+        }
+        if let Some(keeping) = waiting::keeping(key.still_trusted_by, &key.still_trusting) {
+            text.push_str(&format!("\n{} {keeping}", clean(&key.fingerprint)));
         }
     }
     text

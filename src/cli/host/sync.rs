@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use super::options::{Patience, Place, login_log};
 use crate::{
-    cli::{Failure, Global, output::clean},
+    cli::{Failure, Global, failure::Code, output::clean},
     client::{now, now_milliseconds},
     host::{
         doctor::spoken,
@@ -24,6 +24,9 @@ use crate::{
 /// certificates after two thirds of their lifetime. Only then sshd is reloaded, if it accepts its
 /// configuration (sshd -t). With `host setup --logins` it also reports logins, which the server
 /// compares with its ledger.
+///
+/// Exits with 1 if it did all of this but its host keys are not those that joined, which users' ssh
+/// refuses.
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
     /// The fingerprint of an administrator's key: go on after the server's ledger was restored from
@@ -53,7 +56,13 @@ impl Args {
             logins: self.logins.map(login_log),
         };
         let report = sync(&layout, UnixSeconds(now()), now_milliseconds(), &options).await?;
-        global.print(&report, text)
+        global.print(&report, text)?;
+        match report.host.is_some_and(|host| host.keys_replaced) {
+            // CA keys and revocations are in place, and users' ssh refuses this host: a timer that
+            // stays green would hide that. The report is the message.
+            true => Err(Failure::new(Code::Failure, "")),
+            false => Ok(()),
+        }
     }
 }
 

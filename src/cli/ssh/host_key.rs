@@ -27,7 +27,9 @@ pub(super) fn advice(fault: HostKeyFault, host: &str, is_certified: bool) -> Str
         ),
         HostKeyFault::Name => format!(
             "the host certificate of {host} is for other names. ssh compares HostKeyAlias, else HostName, else the name that \
-             you typed. An administrator can give the host this name too: daypass admin hosts add NAME --alias {host}"
+             you typed. `daypass hosts` lists the names that it has. To give it this name too, an administrator lets it join \
+             anew, with the other aliases that it has: `daypass admin hosts remove NAME`, then `daypass admin hosts add NAME \
+             --group GROUP --alias {host}`, and on the host what that prints"
         ),
         HostKeyFault::Time => format!(
             "the host certificate of {host} is not valid now. Look whether the clock of this machine is right; on {host}, \
@@ -69,6 +71,12 @@ mod tests {
                     "{said}"
                 );
                 assert!(!said.contains("ssh-keygen -R"), "{said}");
+                // Without one of them the command exits with 2.
+                for command in said.split("admin hosts add ").skip(1) {
+                    let (command, _) = command.split_once('`').unwrap_or((command, ""));
+                    let is_whole = command.contains("--group") || command.contains("--rekey");
+                    assert!(is_whole, "{said}");
+                }
             }
         }
     }

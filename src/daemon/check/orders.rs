@@ -2,8 +2,14 @@
 //! `daypass.toml`.
 
 use crate::{
-    ca::Ca, config::Config, daemon::parts, finding::Finding, ledger::state::CaKeys,
-    operations::contradictions, ssh::key::fingerprint, store,
+    ca::Ca,
+    config::Config,
+    daemon::parts,
+    finding::Finding,
+    ledger::state::CaKeys,
+    operations::{contradictions, has_successor},
+    ssh::key::fingerprint,
+    store,
 };
 
 /// The name of the check.
@@ -34,8 +40,12 @@ pub(super) fn compare(own: &Ca, ordered: &CaKeys, findings: &mut Vec<Finding>) -
         false => Finding::wrong(
             CHECK,
             format!(
-                "by the administrators' orders in the ledger, the CA key {active} signs, and daypass.toml does not have it: add \
-                 its [[ca.key]]. If the key is lost, see `daypass help server`: The active key is lost"
+                "by the administrators' orders in the ledger, the CA key {active} signs, and daypass.toml does not have it: \
+                 {result}. Add its [[ca.key]]. If the key is lost, see `daypass help server`: The active key is lost",
+                result = match has_successor(own, ordered) {
+                    true => "the server starts and issues no pass before another key is activated",
+                    false => "the server does not start",
+                }
             ),
         ),
     });

@@ -55,6 +55,18 @@ impl Caller {
         .await
     }
 
+    /// Whether the signer still has the key and signs. Shows it nothing, so that it writes nothing.
+    pub(super) async fn look(&mut self) -> Result<(), Away> {
+        self.within(async |caller: &mut Self| {
+            match caller.ask(&Question::Status).await? {
+                // It is busy with other calls, so it is there.
+                Answer::Refused(_) => Ok(()),
+                status => caller.remembered(status).map(drop),
+            }
+        })
+        .await
+    }
+
     /// Has the messages signed, and answers each caller.
     pub(super) async fn sign(&mut self, batch: Vec<Waiting>) {
         if batch.is_empty() {
@@ -102,6 +114,14 @@ impl Caller {
 
     async fn status(&mut self) -> Result<u64, Away> {
         let status = self.ask(&Question::Status).await?;
+        let remembered = self.remembered(status)?;
+        self.show_keys().await?;
+        self.known = Some(remembered);
+        Ok(remembered)
+    }
+
+    /// The size that the signer remembers, if it has the key and signs.
+    fn remembered(&self, status: Answer) -> Result<u64, Away> {
         let Answer::Status {
             key,
             remembered,
@@ -119,8 +139,6 @@ impl Caller {
                 self.place.address
             )));
         }
-        self.show_keys().await?;
-        self.known = Some(remembered);
         Ok(remembered)
     }
 

@@ -7,6 +7,7 @@ use ssh_key::PublicKey;
 use super::{
     LedgerState, Rejection, Rule,
     hosts::{HostRecord, Joined, Outstanding},
+    invitations::expect_invitation,
 };
 use crate::{
     ledger::{
@@ -23,9 +24,6 @@ const MOST_HOSTS: usize = 20_000;
 /// The most aliases of a host.
 const MOST_ALIASES: usize = 16;
 
-/// The longest validity of a join code.
-const LONGEST_INVITATION: Duration = Duration::from_secs(7 * 24 * 3600);
-
 /// The longest validity of a host certificate, with the time by which it is backdated.
 const LONGEST_CERTIFICATE: u64 = 90 * 24 * 3600 + 300;
 
@@ -36,7 +34,7 @@ const MARK_EVERY: Duration = Duration::from_secs(3600);
 pub(crate) const MOST_REASONS: usize = 32;
 
 const BAD_CODE: &str = "the join code is not valid: it may be mistyped, used up or expired. Ask an administrator for a new one \
-     (daypass admin hosts add NAME)";
+     (daypass admin hosts add NAME --group GROUP)";
 
 fn reject<T>(rule: Rule, detail: impl Into<String>) -> Result<T, Rejection> {
     Err(Rejection::new(rule, detail))
@@ -134,7 +132,21 @@ impl LedgerState {
     pub(super) fn expect_host(&self, name: &str) -> Result<(), Rejection> {
         match self.hosts.get(name) {
             Some(_) => Ok(()),
-            None => no_such(name),
+            None => Err(self.no_such_host(name)),
+        }
+    }
+
+    /// The rejection of a name that is no host's: of an alias, with the name to use.
+    fn no_such_host(&self, name: &str) -> Rejection {
+        match self.hosts.called(name) {
+            Some(host) if host.name != name => Rejection::new(
+                Rule::NoSuchHost,
+                format!(
+                    "{name} is an alias of host {0}: name {0} instead",
+                    host.name
+                ),
+            ),
+            Some(_) | None => Rejection::no_such_host(name),
         }
     }
 
@@ -146,14 +158,8 @@ impl LedgerState {
     }
 
     pub(super) fn admit_added(&self, event: &Event, added: &HostAdded) -> Result<(), Rejection> {
-        let now = UnixSeconds::from(event.at);
-        let latest = now.saturating_add(LONGEST_INVITATION);
-        if added.expires_at <= now || added.expires_at > latest {
-            return reject(
-                Rule::HostOrder,
-                "a join code is valid for at least a second and at most 7 days",
-            );
-        }
+        expect_invitation(event.at.into(), added.expires_at)
+            .map_err(|why| Rejection::new(Rule::HostOrder, why))?;
         if !is_digest(&added.code) || self.hosts.of_code(&added.code).is_some() {
             return reject(
                 Rule::HostOrder,
@@ -163,7 +169,7 @@ impl LedgerState {
         let known = self.hosts.get(&added.host);
         let has_joined = known.is_some_and(|host| host.joined.is_some());
         match (added.rekey, has_joined) {
-            (true, false) => no_such(&added.host),
+            (true, false) => Err(self.no_such_host(&added.host)),
             (true, true) if !added.group.is_empty() || !added.aliases.is_empty() => reject(
                 Rule::HostOrder,
                 "with --rekey a host keeps its group and aliases: remove it first to change them",
@@ -315,7 +321,7 @@ impl LedgerState {
     pub(super) fn admit_certified(&self, certified: &HostCertified) -> Result<(), Rejection> {
         let wrong = |what: &str| reject(Rule::HostCertificate, what);
         let Some(host) = self.hosts.get(&certified.host) else {
-            return no_such(&certified.host);
+            return Err(self.no_such_host(&certified.host));
         };
         let Some(joined) = &host.joined else {
             return wrong("the host has not joined");
@@ -346,7 +352,7 @@ impl LedgerState {
         is_behind: bool,
     ) -> Result<(), Rejection> {
         match self.hosts.get(name) {
-            None => no_such(name),
+            None => Err(self.no_such_host(name)),
             Some(host) if host.is_behind == is_behind || !host.may_be_marked(event.at.into()) => {
                 reject(
                     Rule::HostMark,
@@ -356,10 +362,6 @@ impl LedgerState {
             Some(_) => Ok(()),
         }
     }
-}
-
-fn no_such<T>(name: &str) -> Result<T, Rejection> {
-    Err(Rejection::no_such_host(name))
 }
 
 impl HostRecord {

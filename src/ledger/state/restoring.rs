@@ -79,6 +79,14 @@ impl LedgerState {
         self.restoring.is_pending
     }
 
+    /// Refuses an order that a restored copy must not carry out before it is accepted.
+    pub(crate) fn expect_accepted(&self) -> Result<(), Rejection> {
+        match self.restoring.is_pending {
+            true => Err(Rejection::new(Rule::Restoring, WAITS)),
+            false => Ok(()),
+        }
+    }
+
     /// The number of events in the last restored copy, with that of its first start; `None` if
     /// nothing was restored.
     pub(crate) fn restored_copy(&self) -> Option<u64> {

@@ -10,6 +10,10 @@ use crate::{
     unix_seconds::{UnixSeconds, moment},
 };
 
+/// Time after a CA key's retirement in which a report may still name it: two runs of the hosts'
+/// timer (`systemd/daypass-sync.timer`), each with its random delay.
+const FORGETTING: Duration = Duration::from_secs(5 * 60);
+
 /// What a host is compared with.
 pub(crate) struct Facts<'a> {
     /// The time.
@@ -18,6 +22,8 @@ pub(crate) struct Facts<'a> {
     pub behind_after: Duration,
     /// The user CA's keys by fingerprint.
     pub ca_keys: &'a [(String, KeyState)],
+    /// Those that are retired for good, and since when.
+    pub retired: &'a [(String, UnixSeconds)],
     /// The fingerprints of the keys by which users accept host certificates.
     pub host_ca_keys: &'a [String],
     /// The version of the revocation list.
@@ -91,9 +97,10 @@ pub(crate) fn why(host: &HostRecord, last: Option<&LastReport>, facts: &Facts<'_
             ));
         }
     }
-    if let Some(LastReport { report, .. }) = last {
-        why.extend(untaken(joined, report, is_long_ago));
-        why.extend(facts.of(report, is_long_ago));
+    if let Some(last) = last {
+        why.extend(facts.kept(last));
+        why.extend(untaken(joined, &last.report, is_long_ago));
+        why.extend(facts.of(&last.report, is_long_ago));
     }
     why.truncate(MOST_REASONS);
     why
@@ -116,6 +123,21 @@ fn untaken(
 }
 
 impl Facts<'_> {
+    /// Says which retired keys the host trusted well after it should have forgotten them: a thief
+    /// of such a key logs in there.
+    fn kept(&self, last: &LastReport) -> impl Iterator<Item = String> {
+        let is_kept = |(key, since): &&(String, UnixSeconds)| {
+            let is_late = last.received >= since.saturating_add(FORGETTING);
+            is_late && last.report.trusted_ca_keys.contains(key)
+        };
+        self.retired.iter().filter(is_kept).map(|(key, _)| {
+            format!(
+                "it still trusts the retired CA key {key}: run daypass host sync there, and if that does not help, \
+                 take the key out of its TrustedUserCAKeys"
+            )
+        })
+    }
+
     fn of(&self, report: &Report, is_long_ago: impl Fn(UnixSeconds) -> bool) -> Vec<String> {
         let mut why = Vec::new();
         for (key, state) in self.ca_keys {
@@ -141,5 +163,67 @@ impl Facts<'_> {
         }
         why.extend(report.faults.iter().cloned());
         why
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use super::*;
+    use crate::ledger::state::CertificateRecord;
+
+    /// Its thief could log in there, and no view said so.
+    #[test]
+    fn a_host_that_keeps_a_retired_key_is_behind_once_it_had_time_to_forget_it() {
+        let (new, old) = ("SHA256:new".to_owned(), "SHA256:old".to_owned());
+        let retired_at = UnixSeconds(1_000_000);
+        let certificate = CertificateRecord {
+            serial: 7,
+            valid_after: UnixSeconds(0),
+            valid_before: UnixSeconds(9_000_000),
+            ca: "SHA256:hosts".to_owned(),
+        };
+        let mut host = HostRecord::default();
+        let _ = host.joined.insert(Joined {
+            index: 1,
+            at: UnixSeconds(900_000),
+            digest: String::new(),
+            code_until: UnixSeconds(0),
+            keys: Vec::new(),
+            certificates: BTreeMap::from([("SHA256:key".to_owned(), certificate)]),
+        });
+        let keys = [(new.clone(), KeyState::Active)];
+        let said = |trusted: &[&String], seconds: u64| {
+            let received = UnixSeconds(retired_at.get() + seconds);
+            let facts = Facts {
+                now: received,
+                behind_after: Duration::from_secs(3600),
+                ca_keys: &keys,
+                retired: &[(old.clone(), retired_at)],
+                host_ca_keys: &["SHA256:hosts".to_owned()],
+                krl_version: 1,
+                outdated_since: &|_| None,
+            };
+            let report = Report {
+                trusted_ca_keys: trusted.iter().map(|it| (*it).clone()).collect(),
+                krl_version: Some(1),
+                certificates: vec![7],
+                ..Report::default()
+            };
+            why(&host, Some(&LastReport { received, report }), &facts)
+        };
+        for seconds in [0, 120, 299] {
+            assert!(said(&[&new, &old], seconds).is_empty(), "{seconds}");
+        }
+        let late = said(&[&new, &old], 300);
+        let [late] = &late[..] else {
+            unreachable!("{late:?}")
+        };
+        assert!(
+            late.contains("still trusts the retired CA key SHA256:old"),
+            "{late}"
+        );
+        assert!(said(&[&new], 300).is_empty());
     }
 }

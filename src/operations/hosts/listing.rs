@@ -12,7 +12,11 @@ use super::{
 use crate::{
     ca::KeyState,
     identity::Identity,
-    ledger::{EventKind, LedgerState, event::HostBehind, state::HostRecord},
+    ledger::{
+        EventKind, LedgerState,
+        event::{CaKeyState, HostBehind},
+        state::HostRecord,
+    },
     operations::admin::expect_reader,
     policy::Context,
     ssh::key::fingerprint,
@@ -122,10 +126,16 @@ fn compared(
         keys.map(|(key, state)| (fingerprint(key), state)).collect();
     Ok(authority.store.state(|state| {
         let outdated_since = |version| state.outdated_since(version);
+        let retired = state.ca_keys().iter();
+        let retired = retired.filter(|it| it.state == CaKeyState::Retired);
+        let retired: Vec<_> = retired
+            .map(|it| (it.fingerprint.clone(), it.since))
+            .collect();
         let facts = Facts {
             now: now.into(),
             behind_after,
             ca_keys: &ca_keys,
+            retired: &retired,
             host_ca_keys: &host_ca_keys,
             krl_version: state.revocation_version(),
             outdated_since: &outdated_since,

@@ -5,6 +5,7 @@ use crate::{
     ledger::{
         EventKind,
         event::{HostAdded, HostRemoved, NewHost},
+        state::expect_invitation,
     },
     operations::{admin::SignedOrder, record},
     unix_seconds::UnixSeconds,
@@ -16,14 +17,17 @@ impl SignedOrder<'_> {
     /// # Errors
     /// Returns [`Error::AdminDenied`] if the policy does not name this identity, and
     /// [`Error::Rejection`] if the host cannot be added so; both are recorded. Returns
-    /// [`Error::Invalid`] if a name is outside of the configured ones, or the policy has no such
-    /// group.
+    /// [`Error::Invalid`] if a name is outside of the configured ones, the policy has no such
+    /// group, or a join code is not valid for so long.
     pub(crate) async fn add_host(self, host: NewHost) -> Result<u64, Error> {
         self.expect_permitted(&format!("add host {}", host.name))
             .await?;
         let names = std::iter::once(&host.name).chain(&host.aliases);
         let hosts = known(self.authority)?;
         expect_allowed(self.authority, hosts, names.map(String::as_str))?;
+        // A mistyped option is no denial that an auditor should read of.
+        expect_invitation(self.context.now.into(), host.expires_at)
+            .map_err(|why| Error::Invalid(why.to_owned()))?;
         // A host keeps its group. The rules of the ledger refuse one without any.
         if !host.rekey && !host.group.is_empty() {
             let policy = self.authority.policy();

@@ -34,6 +34,8 @@ pub(crate) struct ProvenTrust {
     pub reported_at: Option<UnixSeconds>,
     /// Fingerprints of the CA keys that it trusts, or why none is known.
     pub trusted: Result<Vec<String>, String>,
+    /// Those of its last report, also if that is too old to prove anything.
+    pub named: Vec<String>,
 }
 
 /// Bounds for a report.
@@ -89,11 +91,14 @@ fn check(hosts: Vec<HostRecord>, reports: Vec<StoredReport>, rules: &Rules) -> V
     let check = |host: HostRecord| {
         let report = rules.check(&host, reports.get(&host.name));
         let reported_at = report.as_ref().ok().map(|it| UnixSeconds(it.at / 1000));
+        let named = report.as_ref().map(|it| it.trusted_ca_keys.clone());
+        let named = named.unwrap_or_default();
         let trusted = report.and_then(|report| rules.expect_new(report));
         ProvenTrust {
             host: host.name,
             reported_at,
             trusted: trusted.map(|report| report.trusted_ca_keys),
+            named,
         }
     };
     joined.map(check).collect()

@@ -312,25 +312,8 @@ async fn passes_are_by_the_key_of_the_last_order_and_a_server_without_it_issues_
     assert_eq!(states, [KeyState::Active, KeyState::Retired]);
 }
 
-#[tokio::test]
-async fn a_server_whose_keys_are_all_retired_does_not_start() {
-    let [old, old_twin] = Key::twins();
-    let (old_public, new_public) = (old.public().clone(), host_key().public_key().clone());
-    let World { authority, folder } = World::with_key(old).await;
-    for (step, key, from) in [
-        (
-            CaKeyStep::Stage,
-            &new_public,
-            &[(&old_public, CaKeyState::Active)][..],
-        ),
-        (CaKeyStep::Activate, &new_public, &[]),
-        (CaKeyStep::Retire, &old_public, &[]),
-    ] {
-        let order = order(&authority, step, key, from);
-        authority.store.record(order, now()).await.unwrap();
-    }
-    authority.store.close().await;
-    drop(authority);
+/// Starts a server with these keys over the folder's ledger. Returns why it refuses.
+async fn refuses_to_start(folder: &TempDir, keys: Vec<(Key, KeyState)>) -> Option<String> {
     let signer = Signer::new("ca.example.com/ledger", &[1; 32]).unwrap();
     let started = EventKind::started("test", "ca.example.com");
     let store = Store::open(folder.path(), signer, started, now())
@@ -338,17 +321,57 @@ async fn a_server_whose_keys_are_all_retired_does_not_start() {
         .unwrap();
     let parts = Parts {
         server_name: "ca.example.com".to_owned(),
-        ca: Ca::new(vec![(old_twin, KeyState::Active)]).unwrap(),
+        ca: Ca::new(keys).unwrap(),
         policy: policy(POLICY),
         store: store.clone(),
         is_new_policy: true,
     };
     let refused = Authority::start(parts, now()).await.err();
-    let said = refused.map(|error| error.to_string()).unwrap_or_default();
-    assert!(said.contains(&fingerprint(&new_public)), "{said}");
+    store.close().await;
+    refused.map(|error| error.to_string())
+}
+
+/// A key that was only added to `daypass.toml` let the server start without the key that signs: it
+/// served, and was not ready. Only a key that the ledger has in store, or one that its operator
+/// puts in the place of the lost one, does.
+#[tokio::test]
+async fn a_server_without_the_key_that_signs_starts_only_if_another_is_to_replace_it() {
+    let ([old, old_twin], [staged, staged_twin]) = (Key::twins(), Key::twins());
+    let (old_public, staged_public) = (old.public().clone(), staged.public().clone());
+    let lost = host_key().public_key().clone();
+    let World { authority, folder } = World::with_key(old).await;
+    for (step, key, from) in [
+        (
+            CaKeyStep::Stage,
+            &lost,
+            &[(&old_public, CaKeyState::Active)][..],
+        ),
+        (CaKeyStep::Activate, &lost, &[]),
+        (CaKeyStep::Retire, &old_public, &[]),
+        (CaKeyStep::Stage, &staged_public, &[]),
+    ] {
+        let order = order(&authority, step, key, from);
+        authority.store.record(order, now()).await.unwrap();
+    }
+    authority.store.close().await;
+    drop(authority);
+    let fresh = || Key::sample(Algorithm::Ed25519);
+    let (active, added) = (KeyState::Active, KeyState::Staged);
+    let alone = refuses_to_start(&folder, vec![(old_twin, active), (fresh(), added)]).await;
+    let said = alone.expect("a retired key, and one that the ledger does not know");
+    assert!(said.contains(&fingerprint(&lost)), "{said}");
     assert!(
-        said.contains("add its [[ca.key]] to daypass.toml"),
+        said.contains("add its [[ca.key]] to daypass.toml") && said.contains("key is lost"),
         "{said}"
     );
-    store.close().await;
+    for (case, keys) in [
+        ("the manual's recovery: a new key", vec![(fresh(), active)]),
+        (
+            "and one that the ledger has as staged",
+            vec![(fresh(), active), (staged_twin, added)],
+        ),
+        ("a staged key alone", vec![(staged, active)]),
+    ] {
+        assert_eq!(refuses_to_start(&folder, keys).await, None, "{case}");
+    }
 }

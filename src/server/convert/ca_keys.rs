@@ -7,7 +7,7 @@ use super::{
 };
 use crate::{
     ledger::event::{CaKeyState, CaKeyStep},
-    operations::ca_keys::{Behind, Listed, Listing, Step},
+    operations::ca_keys::{Behind, Listed, Listing, NAMED, Step},
     proto::v1::{self, ca_key::State},
 };
 
@@ -41,6 +41,7 @@ pub(in crate::server) fn listed(listing: Listing) -> v1::ListCaKeysResponse {
 }
 
 fn key(listed: Listed) -> v1::CaKey {
+    let is_retired = listed.state == Some(CaKeyState::Retired);
     let state = match listed.state {
         None => State::Configured,
         Some(CaKeyState::Staged) => State::Staged,
@@ -57,6 +58,8 @@ fn key(listed: Listed) -> v1::CaKey {
         last_pass_until: listed.last_pass_until.unwrap_or_default().get(),
         untrusting: count(listed.untrusting),
         behind: listed.behind.into_iter().map(behind).collect(),
+        still_trusted_by: is_retired.then(|| count(listed.keeping.len())),
+        still_trusting: listed.keeping.into_iter().take(NAMED).collect(),
     }
 }
 

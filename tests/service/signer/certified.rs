@@ -153,9 +153,7 @@ async fn a_crowd_of_silent_callers_keeps_no_user_of_the_socket_out() {
     let running = signer.spawn(&[]);
     let mut certified = tls(&signer, port, Some("server"));
     assert!(answer(&mut certified).is_some());
-    let crowd: Vec<_> = (0..80)
-        .map(|_| connected(port))
-        .collect();
+    let crowd: Vec<_> = (0..80).map(|_| connected(port)).collect();
     until(async || signer.log().contains("too many connections")).await;
     // Within the deadline of a handshake.
     let mut socket = UnixStream::connect(signer.socket()).unwrap();

@@ -19,6 +19,11 @@ pub(super) struct CaKey {
     pub(super) last_pass_until: Option<u64>,
     pub(super) untrusting: u32,
     pub(super) behind: Vec<Behind>,
+    /// For a retired key alone.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) still_trusted_by: Option<u32>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(super) still_trusting: Vec<String>,
 }
 
 #[derive(Serialize)]
@@ -76,5 +81,7 @@ pub(super) fn key(wire: &v1::CaKey) -> CaKey {
         last_pass_until: time(wire.last_pass_until),
         untrusting: wire.untrusting,
         behind: behind.collect(),
+        still_trusted_by: wire.still_trusted_by,
+        still_trusting: wire.still_trusting.clone(),
     }
 }

@@ -134,12 +134,29 @@ pub(super) fn behind(count: u32, named: &[Behind]) -> Option<String> {
             clean(&host.why)
         ));
     }
-    let shown = named.len().min(NAMED);
-    let more = usize::try_from(count)
-        .unwrap_or(usize::MAX)
-        .saturating_sub(shown);
-    if more > 0 {
-        text.push_str(&format!("\n  and {more} more"));
-    }
+    text.push_str(&more(count, named.len()));
     Some(text)
+}
+
+/// Which hosts still trust a key that is retired, as [`behind`].
+pub(super) fn keeping(count: Option<u32>, named: &[String]) -> Option<String> {
+    let count = count.filter(|count| *count > 0)?;
+    let hosts = if count == 1 { "host" } else { "hosts" };
+    let mut text = format!(
+        "is retired, and still trusted by {count} known {hosts}, by the last report: run `daypass host sync` there"
+    );
+    for host in named.iter().take(NAMED) {
+        text.push_str(&format!("\n  {}", clean(host)));
+    }
+    text.push_str(&more(count, named.len()));
+    Some(text)
+}
+
+/// The line about the hosts that are not named.
+fn more(count: u32, named: usize) -> String {
+    let count = usize::try_from(count).unwrap_or(usize::MAX);
+    match count.saturating_sub(named.min(NAMED)) {
+        0 => String::new(),
+        more => format!("\n  and {more} more"),
+    }
 }

@@ -46,6 +46,10 @@ impl Elsewhere for Slow {
         Box::pin(async { Ok(()) })
     }
 
+    fn look(&self) -> Looking<'_> {
+        Box::pin(async { Ok(()) })
+    }
+
     fn away(&self) -> Option<String> {
         None
     }
