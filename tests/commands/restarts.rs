@@ -108,7 +108,7 @@ async fn no_command_fails_while_the_daemon_restarts() {
     env.close().await;
 }
 
-/// A `daypass serve` over the files of a dev world, whose provider goes on. Returns once it listens.
+/// A `daypass serve` over the files of a dev world, whose provider goes on. It listens.
 async fn serve(config: &Path, port: u16) -> Process {
     let mut command = Command::new(DAYPASS);
     command.args(["serve", "--config"]).arg(config);

@@ -198,6 +198,7 @@ async fn a_command_goes_on_at_the_server_that_has_its_database() {
     assert!(after["serial"].as_u64() > before["serial"].as_u64());
     // The next command begins there, and waits for no refusal of the first server.
     let refused = refusals(&site.daemons[0]).await;
+    assert!(refused > 0, "the pass before was");
     alice.json(&["pass", "--role", "shell"]).await;
     assert_eq!(refusals(&site.daemons[0]).await, refused);
     // A decision is looked at first, by a call that may be made twice.
