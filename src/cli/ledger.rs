@@ -92,8 +92,8 @@ enum Action {
     /// Names each login by a certificate that the ledger lacks or has otherwise (a copied CA key),
     /// that was used outside its time or on another host, and passes that were never used. Exits
     /// with 1 if a login is not as the ledger has it (unknown, other_ca, altered, lost or
-    /// unreadable), with 0 if the findings are late or elsewhere alone, and with 2 if no line of the
-    /// logs is of sshd. On a host:
+    /// unreadable), with 0 if the findings are late or elsewhere alone, and with 2 if no line of
+    /// the logs is of sshd. On a host:
     /// `journalctl -o json -t sshd -t sshd-session | daypass ledger reconcile`
     Reconcile(reconcile::Args),
     /// Go on after the server's ledger was restored from a backup, by the statement of an
