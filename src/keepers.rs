@@ -2,8 +2,8 @@
 //! signer` ([`signer`]).
 //!
 //! A [`Keeper`] bounds each signature by a deadline, remembers whether the key answered, and asks
-//! again by itself until it does. While nothing is signed, it is asked now and then whether the key
-//! is still there ([`Elsewhere::look`]). Whether a signature is good is for [`crate::ca`] to say: it
+//! again by itself until it does. While nothing is signed, it is asked now and then if the key is
+//! still there ([`Elsewhere::look`]). Whether a signature is good is for [`crate::ca`] to say: it
 //! verifies each one with the configured public key.
 
 pub(crate) mod agent;

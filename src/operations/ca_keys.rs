@@ -192,8 +192,8 @@ impl SignedOrder<'_> {
     /// # Errors
     /// Returns [`Error::AdminDenied`] if the policy does not name this identity, and
     /// [`Error::Rejection`] if a restored ledger was not accepted yet, this server lacks the key, a
-    /// host does not trust it yet, passes of it are still valid or the step is not the next one; all
-    /// are recorded.
+    /// host does not trust it yet, passes of it are still valid or the step is not the next one;
+    /// all are recorded.
     pub(crate) async fn order_ca_key(
         self,
         step: Step,

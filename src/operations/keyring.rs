@@ -95,9 +95,9 @@ impl KeyRing {
 }
 
 /// Whether a key of the configuration can take the place of the one that signs and is lost: the
-/// ledger has it as staged or retiring, or does not know it and `daypass.toml` calls it active. That
-/// is how an operator says that a new key is to replace a lost one; a key that is only added is
-/// staged there, and the key that signs must be here besides.
+/// ledger has it as staged or retiring, or does not know it and `daypass.toml` calls it active.
+/// That is how an operator says that a new key is to replace a lost one; a key that is only added
+/// is staged there, and the key that signs must be here besides.
 pub(crate) fn has_successor(own: &Ca, ordered: &CaKeys) -> bool {
     let mut own = own.keys();
     own.any(|(key, configured)| {

@@ -141,7 +141,6 @@ mod tests {
                 "[[role]]\nname = \"x\"\nallow = \"true\"\nprincipals = [[]]",
                 "role[0].principals[0]: ",
             ),
-            ("[hosts]\nweb = [1]", "hosts.web[0]: "),
         ] {
             let starts = lines(text);
             let refused = Text::new(text, "policy.toml", &starts).read();

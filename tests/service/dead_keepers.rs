@@ -1,6 +1,6 @@
 //! A keeper of the CA key that dies while no pass is asked for: the server says that it is not
-//! ready before a pass is recorded that would never be signed. It said so only afterwards, so a load
-//! balancer led each next user to a server without a key.
+//! ready before a pass is recorded that would never be signed. It said so only afterwards, so a
+//! load balancer led each next user to a server without a key.
 
 use std::{
     fs,
@@ -97,7 +97,7 @@ async fn a_signer_that_dies_or_hangs_is_missed_before_a_pass_is_asked_for() {
 async fn an_agent_that_dies_is_missed_by_its_server_and_by_its_signer() {
     for is_behind_signer in [false, true] {
         let files = files().await;
-        let key = "file = \"ca_key.pub\"\nagent = \"agent\"";
+        let key = "file = \"made.pub\"\nagent = \"agent\"";
         let (signer, folder) = match is_behind_signer {
             false => (None, files.folder().to_owned()),
             true => {
@@ -107,9 +107,7 @@ async fn an_agent_that_dies_is_missed_by_its_server_and_by_its_signer() {
             }
         };
         let mut agent = Agent::start(&folder).await;
-        let key_file = folder.join("ca_key");
-        let _ = fs::remove_file(&key_file);
-        let _ = fs::remove_file(folder.join("ca_key.pub"));
+        let key_file = folder.join("made");
         agent.add_new(&key_file, &["-t", "ed25519"]);
         let running = match &signer {
             None => {
@@ -117,7 +115,8 @@ async fn an_agent_that_dies_is_missed_by_its_server_and_by_its_signer() {
                 None
             }
             Some(signer) => {
-                files.replace_ca_key(crate::signer::BEHIND);
+                let behind = crate::signer::BEHIND.replace("ca_key.pub", "made.pub");
+                files.replace_ca_key(&behind);
                 signer.must(&["accept", "--new"]);
                 Some(signer.spawn(&[]))
             }
@@ -146,21 +145,57 @@ async fn an_agent_that_dies_is_missed_by_its_server_and_by_its_signer() {
     }
 }
 
-/// SoftHSM's objects are files: a token that is pulled out, and put back.
+/// SoftHSM's module, whose token is gone while a file is there: each signature and each look at an
+/// object says CKR_DEVICE_REMOVED. The functions are the 44th and the 25th of `CK_FUNCTION_LIST`
+/// (PKCS#11 v2.40, pkcs11f.h).
+const REMOVABLE: &str = r#"
+#include <dlfcn.h>
+#include <string.h>
+#include <unistd.h>
+typedef unsigned long rv;
+struct list { unsigned char version[2]; void *functions[68]; };
+static struct list ours;
+static rv (*sign)(rv, void *, rv, void *, rv *);
+static rv (*look)(rv, rv, void *, rv);
+static rv sign_or_gone(rv session, void *data, rv length, void *signature, rv *out) {
+    return access(HANG, F_OK) == 0 ? 0x32 : sign(session, data, length, signature, out);
+}
+static rv look_or_gone(rv session, rv object, void *template, rv count) {
+    return access(HANG, F_OK) == 0 ? 0x32 : look(session, object, template, count);
+}
+rv C_GetFunctionList(struct list **out) {
+    struct list *theirs;
+    void *module = dlopen(MODULE, RTLD_NOW);
+    rv (*get)(struct list **) = (rv (*)(struct list **))dlsym(module, "C_GetFunctionList");
+    rv result = get(&theirs);
+    if (result) return result;
+    memcpy(&ours, theirs, sizeof ours);
+    sign = (rv (*)(rv, void *, rv, void *, rv *))ours.functions[43];
+    look = (rv (*)(rv, rv, void *, rv))ours.functions[24];
+    ours.functions[43] = (void *)sign_or_gone;
+    ours.functions[24] = (void *)look_or_gone;
+    *out = &ours;
+    return 0;
+}
+"#;
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_token_that_is_taken_out_is_missed_before_a_pass_is_asked_for() {
     let files = files().await;
     let token = SoftHsm::new(files.folder());
     token.import(files.folder(), &["-algorithm", "ED25519"]);
     write_secret(&files.path("pin"), PIN);
-    files.replace_ca_key(&token.lines("daypass-ca"));
+    let gone = files.path("gone");
+    let module = crate::signer::module_of(REMOVABLE, &files, &token.module, &gone);
+    let lines = token.lines("daypass-ca");
+    let softhsm = token.module.display().to_string();
+    files.replace_ca_key(&lines.replace(&softhsm, &module));
     let process = files.spawn(&["env", &token.variable()]);
-    let (tokens, away) = (files.path("tokens"), files.path("pulled"));
     story(
         &files,
         process,
-        async || fs::rename(&tokens, &away).unwrap(),
-        async || fs::rename(&away, &tokens).unwrap(),
+        async || fs::write(&gone, "").unwrap(),
+        async || fs::remove_file(&gone).unwrap(),
     )
     .await;
 }

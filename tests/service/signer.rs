@@ -402,9 +402,10 @@ rv C_GetFunctionList(struct list **out) {
 }
 "#;
 
-fn hanging_module(files: &ServerFiles, module: &Path, hang: &Path) -> String {
+/// Builds a module of this text before SoftHSM's, which looks for the file `hang`.
+pub(crate) fn module_of(text: &str, files: &ServerFiles, module: &Path, hang: &Path) -> String {
     let (source, made) = (files.path("hang.c"), files.path("hang.so"));
-    fs::write(&source, HANGING).unwrap();
+    fs::write(&source, text).unwrap();
     let defined = |name: &str, path: &Path| format!("-D{name}=\"{}\"", path.display());
     let built = Command::new("cc")
         .args(["-shared", "-fPIC", "-o"])
@@ -423,7 +424,7 @@ async fn a_crowd_at_a_token_that_hangs_is_refused_within_the_deadline() {
     token.import(files.folder(), &["-algorithm", "ED25519"]);
     crate::support::files::write_secret(&files.path("pin"), PIN);
     let hang = files.path("hang");
-    let module = hanging_module(&files, &token.module, &hang);
+    let module = module_of(HANGING, &files, &token.module, &hang);
     let lines = token.lines("daypass-ca");
     let softhsm = token.module.display().to_string();
     files.replace_ca_key(&lines.replace(&softhsm, &module));

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use serde::Serialize;
+use url::Url;
 
 use super::words::Reason;
 use crate::{
@@ -104,7 +105,7 @@ impl Args {
                     name: host.name,
                     code,
                     expires_at: host.expires_at.get(),
-                    server: client.address()?.as_str().to_owned(),
+                    server: typed(client.address()?.urls()),
                 };
                 global.print(&added, said)
             }
@@ -119,6 +120,12 @@ impl Args {
             }
         }
     }
+}
+
+/// The server's addresses as a person types them: without the `/` that a URL ends in.
+fn typed(addresses: &[Url]) -> String {
+    let typed = addresses.iter().map(|it| it.as_str().trim_end_matches('/'));
+    typed.collect::<Vec<_>>().join(",")
 }
 
 /// How long a join code is taken.

@@ -35,7 +35,7 @@ pub(super) fn list_signers(authority: &Authority) -> Vec<String> {
 
 /// The hosts that have not proven that they trust the key.
 pub(super) fn untrusting(hosts: &[ProvenTrust], key: &str, signers: &[String]) -> Vec<Behind> {
-    // A key that signs proves the list to `host setup`; with none, the key is to replace a lost one.
+    // A key that signs proves the list to `host setup`; without one, this key replaces a lost one.
     let pin = signers.first().map_or(key, String::as_str);
     let behind = |host: &ProvenTrust| {
         let why = match &host.trusted {

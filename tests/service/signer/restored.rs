@@ -17,8 +17,8 @@ use crate::{
 
 const POLICY: &str = "[audit]\nallow = 'true'\n[admin]\nallow = 'claims.sub == \"carol\"'\n";
 
-/// The order was tried out with the signer first, which was shown the restored ledger, took it for a
-/// forged one, and signed nothing until its operator acted.
+/// The order was tried out with the signer first, which was shown the restored ledger, took it for
+/// a forged one, and signed nothing until its operator acted.
 #[tokio::test(flavor = "multi_thread")]
 async fn no_order_shows_a_restored_ledger_to_a_signer_before_it_is_accepted() {
     let files = TestEnv::new().policy(POLICY).prepare().await;
