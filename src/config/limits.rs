@@ -16,14 +16,12 @@ const RATES: RangeInclusive<u64> = 1..=1_000_000;
 const DAY: u64 = 24 * 60 * 60;
 const DEADLINES: RangeInclusive<u64> = 1..=60;
 
+const CONNECTIONS: RangeInclusive<u64> = 1..=1_000_000;
+
 pub(super) fn limits(raw: &raw::Limits) -> Result<Limits, Problem> {
     let default = Limits::default();
-    let connections = number(
-        "connections",
-        &raw.connections,
-        default.connections,
-        1..=1_000_000,
-    )?;
+    let connections = default.connections;
+    let connections = number("connections", &raw.connections, connections, CONNECTIONS)?;
     let per_address = default.connections_per_address.min(connections);
     let unproven = number(
         "unproven_bytes",

@@ -238,8 +238,7 @@ keys! {
         /// **Every client gets it, without signing in**, so it is not confidential: make it for
         /// Daypass alone, as a native ("desktop") client.
         client_secret_file: Option<Spanned<PathBuf>>,
-        /// the ports that are registered for the redirect, in the order to try: 1024 to 65535, at
-        /// most 16. Default: any free port.
+        /// the registered ports, in the order to try: 1024 to 65535, at most 16. Default: any.
         redirect_ports: Option<Spanned<Vec<u16>>>,
         /// `"127.0.0.1"` or `"localhost"`, as it is registered for the redirect. Default:
         /// `"127.0.0.1"`.
@@ -293,8 +292,7 @@ keys! {
         handshake: Option<Spanned<String>>,
         /// time until the first request, 1s to 60s. Default: `"10s"`.
         first_byte: Option<Spanned<String>>,
-        /// time until an answer starts, or until the caller reads more of it, 1s to 600s. Default:
-        /// `"30s"`.
+        /// time until an answer starts, or is read further, 1s to 600s. Default: `"30s"`.
         request: Option<Spanned<String>>,
         /// time between requests after which a connection is closed, 1s to 86400s. Default: `"5m"`.
         idle: Option<Spanned<String>>,
