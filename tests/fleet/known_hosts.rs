@@ -47,8 +47,9 @@ fn a_newcomers_ssh_asks_nothing_also_behind_a_bastion_and_a_replaced_host_key_is
         refused.contains("daypass admin hosts add web-1 --rekey"),
         "{refused}"
     );
-    let said = fleet.web.says("root", "daypass host sync");
-    assert!(said.contains("--rekey"), "{said}");
+    let found = fleet.web.run("root", "daypass host sync");
+    assert_eq!(found.code, 1, "{found:?}");
+    assert!(found.stdout.contains("--rekey"), "{found:?}");
 
     fleet.join(&fleet.web, "daypass admin hosts add web-1 --rekey");
     let said = laptop.says("alice", &at_terminal("ssh web-1 hostname"));
