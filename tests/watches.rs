@@ -386,11 +386,7 @@ async fn a_request_that_ended_long_ago_is_found_in_the_ledger() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_server_keeps_as_many_watches_as_its_configuration_says() {
     let limits = format!("watches = 16\n{UNLIMITED}");
-    let env = TestEnv::new()
-        .policy(&policy())
-        .limits(limits)
-        .start()
-        .await;
+    let env = TestEnv::new().policy(policy()).limits(limits).start().await;
     let mut open = Vec::new();
     for n in 0..16 {
         let bob = env.user(&format!("bob{n}"), &["oncall"]);
