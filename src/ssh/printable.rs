@@ -21,7 +21,7 @@ pub(crate) fn line(text: &str, most: usize) -> String {
     line
 }
 
-/// [`line`], of which the last character is `…` if there is more.
+/// [`line()`], of which the last character is `…` if there is more.
 pub(crate) fn excerpt(text: &str, most: usize) -> String {
     const MORE: char = '…';
     let whole = line(text, usize::MAX);
