@@ -62,12 +62,17 @@ impl Buckets {
     }
 }
 
-/// A token bucket, stored as the time at which it is full again (GCRA).
+/// A token bucket: how full it was, and when that was.
+///
+/// A clock that is set back empties nothing and fills nothing: time is counted from then on. A
+/// bucket that counted as full after it kept denials out of the ledger that had room.
 #[derive(Clone, Debug)]
 pub(super) struct Bucket {
     burst: u32,
     every: Duration,
-    empty_at: OffsetDateTime,
+    /// The time after `at` at which it is empty.
+    filled: Duration,
+    at: OffsetDateTime,
 }
 
 impl Bucket {
@@ -75,34 +80,35 @@ impl Bucket {
         Self {
             burst,
             every,
-            empty_at: OffsetDateTime::UNIX_EPOCH,
+            filled: Duration::ZERO,
+            at: OffsetDateTime::UNIX_EPOCH,
         }
     }
 
     /// Returns whether a call is allowed at `now`.
-    ///
-    /// If the clock was set back, the time is counted from `now` on, so the wait is at most one
-    /// whole bucket.
     pub(super) fn has_room(&mut self, now: OffsetDateTime) -> bool {
         self.settle(now);
-        self.filled(now) + self.every <= self.every * self.burst
+        self.filled + self.every <= self.every * self.burst
     }
 
     fn settle(&mut self, now: OffsetDateTime) {
-        self.empty_at = now + self.filled(now);
+        self.filled = self.filled(now);
+        self.at = now;
     }
 
     pub(super) fn fill(&mut self, now: OffsetDateTime) {
-        self.empty_at = now + self.filled(now) + self.every;
+        self.settle(now);
+        self.filled = (self.filled + self.every).min(self.every * self.burst);
     }
 
     pub(super) fn is_empty(&self, now: OffsetDateTime) -> bool {
         self.filled(now) <= Duration::ZERO
     }
 
-    /// Time until the bucket is full again; at most a whole bucket, even if the clock was set back.
+    /// How full it is at `now`; as full as it was, if the clock was set back since.
     fn filled(&self, now: OffsetDateTime) -> Duration {
-        (self.empty_at - now).clamp(Duration::ZERO, self.every * self.burst)
+        let passed = (now - self.at).max(Duration::ZERO);
+        (self.filled - passed).max(Duration::ZERO)
     }
 }
 
@@ -155,14 +161,20 @@ mod tests {
         );
         assert!(!buckets.take_many(3, "", "web-1", at(8)));
     }
+
     /// Each refusal forgot that the clock had been set back, so a caller waited until the time of
-    /// the clock that had been ahead.
+    /// the clock that had been ahead. Later the bucket counted as full.
     #[test]
-    fn after_a_clock_was_set_back_a_caller_waits_for_one_call_at_most() {
+    fn a_clock_that_is_set_back_neither_fills_nor_empties_a_bucket() {
         let mut buckets = Buckets::new(3, Duration::MINUTE);
         assert!(buckets.take("issuer", "bob", NOW + Duration::days(30)));
+        assert!(buckets.take("issuer", "bob", NOW));
+        assert!(buckets.take("issuer", "bob", NOW));
         assert!(!buckets.take("issuer", "bob", NOW));
-        assert!(!buckets.take("issuer", "bob", NOW + Duration::seconds(59)));
-        assert!(buckets.take("issuer", "bob", NOW + Duration::MINUTE));
+        assert!(!buckets.take("issuer", "bob", NOW - Duration::HOUR));
+        let again = NOW - Duration::HOUR + Duration::MINUTE;
+        assert!(!buckets.take("issuer", "bob", again - Duration::SECOND));
+        assert!(buckets.take("issuer", "bob", again));
+        assert!(!buckets.take("issuer", "bob", again));
     }
 }
