@@ -230,30 +230,28 @@ impl ServerFiles {
     /// The files of another daemon with the same name, keys and policy: a port of its own, and no
     /// state.
     pub fn replica(&self) -> Self {
-        let (folder, port) = (files::folder(), ports::free_port());
+        let folder = files::folder();
         let names = ["policy.toml", "tls.pem", "tls.key", "ca_key", "ledger_key"];
         for name in names {
             fs::copy(self.path(name), folder.path().join(name)).unwrap();
         }
-        let text = fs::read_to_string(self.configuration()).unwrap();
-        let text = text.replace(&format!(":{}\"", self.port), &format!(":{port}\""));
-        fs::write(folder.path().join("daypass.toml"), text).unwrap();
-        Self {
-            folder,
-            port,
-            tls_ca: self.tls_ca.clone(),
-            issuer: self.issuer.clone(),
-        }
+        self.moved_to(folder)
     }
 
     /// A copy with all of the state, at a port of its own. The daemon must not run.
     pub fn copy(&self) -> Self {
-        let (folder, port) = (files::folder(), ports::free_port());
+        let folder = files::folder();
         let copied = Command::new("cp")
             .arg("-a")
             .args([self.path("."), folder.path().to_owned()])
             .status();
         assert!(copied.unwrap().success());
+        self.moved_to(folder)
+    }
+
+    /// The daemon of a folder with these files, at a port of its own.
+    fn moved_to(&self, folder: TempDir) -> Self {
+        let port = ports::free_port();
         let text = fs::read_to_string(self.configuration()).unwrap();
         let text = text.replace(&format!(":{}\"", self.port), &format!(":{port}\""));
         fs::write(folder.path().join("daypass.toml"), text).unwrap();
