@@ -21,16 +21,18 @@ pub(crate) fn line(text: &str, most: usize) -> String {
     line
 }
 
-/// [`line()`], of which the last character is `…` if there is more.
+/// [`line()`], in which `…` stands for what is left out of the middle if there is more. What went
+/// wrong stands at the end of most sentences, and where at their start.
 pub(crate) fn excerpt(text: &str, most: usize) -> String {
-    const MORE: char = '…';
+    const LEFT_OUT: char = '…';
     let whole = line(text, usize::MAX);
     if whole.len() <= most {
         return whole;
     }
-    let mut cut = line(text, most.saturating_sub(MORE.len_utf8()));
-    cut.push(MORE);
-    cut
+    let kept = most.saturating_sub(LEFT_OUT.len_utf8());
+    let start = whole.floor_char_boundary(kept / 2);
+    let end = whole.ceil_char_boundary(whole.len() - (kept - start));
+    format!("{}{LEFT_OUT}{}", &whole[..start], &whole[end..])
 }
 
 #[cfg(test)]
@@ -47,15 +49,22 @@ mod tests {
         assert_eq!(line("äöü", 5), "äö");
     }
 
-    /// A fault of a host ended in the middle of a sentence, as if that were all.
+    /// A fault of a host ended in the middle of a sentence, as if that were all. Then a long path
+    /// in it left out the reason.
     #[test]
-    fn an_excerpt_says_that_there_is_more() {
+    fn an_excerpt_says_that_there_is_more_and_keeps_the_end() {
         for (text, most, expected) in [
             ("whole", 5, "whole"),
-            ("longer", 5, "lo…"),
+            ("longer", 5, "l…r"),
             ("a\nb", 3, "a b"),
-            ("äöüß", 7, "äö…"),
-            ("äöüß", 6, "ä…"),
+            ("äöüß", 7, "ä…ß"),
+            ("äöüß", 6, "…ß"),
+            ("longer", 3, "…"),
+            (
+                "sshd rejects /long/path/: Bad keyword",
+                29,
+                "sshd rejects …: Bad keyword",
+            ),
         ] {
             assert_eq!(excerpt(text, most), expected, "{text:?} {most}");
             assert!(expected.len() <= most);
