@@ -60,7 +60,7 @@
 //! | floor | modules |
 //! |---|---|
 //! | formats, pure | [`ssh`], [`proto`] (wire), [`reason`], [`mod@reference`], [`unix_seconds`] |
-//! | | [`finding`]: results of checks |
+//! | | [`finding`]: results of checks; `os_error`: what the system says of a file |
 //! | rules | [`identity`] (fetches issuers' keys), [`policy`], [`ledger`], [`ca`]: pure |
 //! | I/O | [`store`] (database), [`notify`] (webhooks), [`modes`] (files), [`outbound`] (TLS), |
 //! | | `keepers` (CA keys in an ssh-agent, a token or a signer) |
@@ -87,6 +87,7 @@ pub mod ledger;
 pub mod modes;
 pub mod notify;
 pub mod operations;
+mod os_error;
 pub mod outbound;
 pub mod policy;
 pub mod proto;

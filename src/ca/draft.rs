@@ -75,7 +75,7 @@ impl Draft {
             valid_after,
             valid_before,
             permissions: grant.permissions(),
-            ca: &ca.active().to_bytes().map_err(|_| lint::Problem::CaKey)?,
+            ca: &ssh::key::blob_of(ca.active()).map_err(|_| lint::Problem::CaKey)?,
         };
         let unnumbered = fields.encode();
         let draft = Self {

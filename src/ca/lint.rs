@@ -5,6 +5,7 @@
 //! ids with newlines).
 
 use ipnet::IpNet;
+use ssh_encoding::Encode as _;
 use ssh_key::{Certificate, PublicKey, certificate::CertType};
 
 use crate::ssh::{
@@ -130,12 +131,18 @@ pub(super) fn whole(
     reader.string().ok_or(Problem::Layout("signature"))?;
     end(&reader, "signature")?;
     let certificate = Certificate::from_bytes(bytes).map_err(|_| Problem::NotCanonical)?;
-    let is_same = certificate.to_bytes().is_ok_and(|again| again == bytes)
+    let is_same = is_written_as(&certificate, bytes)
         && certificate.serial() == serial
         && certificate.cert_type() == kind
         && !certificate.valid_principals().is_empty()
         && certificate.signature_key() == ca.key_data();
     is_same.then_some(certificate).ok_or(Problem::NotCanonical)
+}
+
+/// Whether another writer writes the certificate as it was read.
+fn is_written_as(certificate: &Certificate, bytes: &[u8]) -> bool {
+    let mut again = Vec::with_capacity(bytes.len());
+    certificate.encode(&mut again).is_ok() && again == bytes
 }
 
 /// Walks every field that is signed, strictly; answers with the serial.
@@ -161,7 +168,7 @@ fn walk(reader: &mut Reader<'_>, size: usize, ca: &PublicKey) -> Result<u64, Pro
     if reader.string() != Some(b"") {
         return Err(Problem::Reserved);
     }
-    if reader.string() != ca.to_bytes().ok().as_deref() {
+    if reader.string() != ssh::key::blob_of(ca).ok().as_deref() {
         return Err(Problem::CaKey);
     }
     Ok(serial)

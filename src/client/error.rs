@@ -5,7 +5,7 @@ use std::{io, path::PathBuf};
 use tonic::Code;
 
 use super::step_up::StepUp;
-use crate::{proto::status::Details, reason};
+use crate::{os_error, proto::status::Details, reason};
 
 /// A client's failure. [`Error::exit_code`] is the documented exit code.
 #[derive(Debug, thiserror::Error)]
@@ -172,7 +172,10 @@ impl Error {
     /// For `map_err` on file operations.
     pub(super) fn file(path: impl Into<PathBuf>) -> impl FnOnce(io::Error) -> Self {
         let path = path.into();
-        move |source| Self::File { path, source }
+        move |source| Self::File {
+            path,
+            source: os_error::plain(source),
+        }
     }
 
     /// The documented exit code (DESIGN 9).

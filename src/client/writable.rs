@@ -13,6 +13,7 @@ use super::{
     Error,
     state::{link_atomically, make_folder, parent, write_atomically},
 };
+use crate::os_error;
 
 /// Bytes that are written as a test: a pass, its jump pass, their keys and the session need less.
 const ROOM: usize = 64 * 1024;
@@ -73,7 +74,7 @@ fn replace_by_itself(path: &Path) -> Result<(), Error> {
 fn unwritable_at(path: &Path, cause: io::Error) -> Error {
     Error::Unwritable {
         path: path.to_owned(),
-        cause,
+        cause: os_error::plain(cause),
     }
 }
 

@@ -4,7 +4,7 @@ use std::{io, path::PathBuf};
 
 use tonic::{Code, Status};
 
-use crate::proto::status::Details;
+use crate::{os_error, proto::status::Details};
 
 /// A host command's failure.
 #[derive(Debug, thiserror::Error)]
@@ -316,7 +316,10 @@ impl Error {
     /// For `map_err` on file operations.
     pub(crate) fn file(path: impl Into<PathBuf>) -> impl FnOnce(io::Error) -> Self {
         let path = path.into();
-        move |source| Self::File { path, source }
+        move |source| Self::File {
+            path,
+            source: os_error::plain(source),
+        }
     }
 
     /// The stable reason code for scripts.

@@ -229,7 +229,7 @@ fn unwritable(layout: &Layout) -> Option<String> {
         return None;
     };
     Some(format!(
-        "files in {} cannot be written ({source}): no host certificates are renewed; make room there, or make it writable",
+        "no host certificates are renewed: files in {} cannot be written ({source}); make room there, or make it writable",
         path.display()
     ))
 }

@@ -146,11 +146,10 @@ impl Sshd {
         if output.status.success() {
             return Ok(output);
         }
-        let said = String::from_utf8_lossy(&output.stderr);
         Err(Error::Sshd(format!(
             "sshd rejects {}: {}",
             self.configuration.display(),
-            said.trim().replace("\r\n", "\n")
+            reasons(&String::from_utf8_lossy(&output.stderr))
         )))
     }
 
@@ -183,6 +182,19 @@ fn version(said: &str) -> Option<String> {
             .take(100)
             .collect(),
     )
+}
+
+/// What sshd complained of. Its last line only counts the others, and names the file once more.
+fn reasons(said: &str) -> String {
+    const COUNT: &str = ": terminating, ";
+    let lines: Vec<&str> = said.lines().map(str::trim).collect();
+    let reasons: Vec<&str> = lines
+        .iter()
+        .copied()
+        .filter(|line| !line.is_empty() && !line.contains(COUNT))
+        .collect();
+    let said = if reasons.is_empty() { lines } else { reasons };
+    said.join("\n")
 }
 
 /// The folder that sshd misses, by its complaint.
@@ -269,6 +281,15 @@ mod tests {
         assert_eq!(mode & 0o022, 0, "only root writes there");
         sshd.test().await.unwrap();
         assert_eq!(sshd.provide_run_folder().await.unwrap(), None);
+    }
+
+    /// The count behind the reason was what a host's report kept of both.
+    #[test]
+    fn sshds_reasons_come_without_its_count_of_them() {
+        let both = "f: line 1: Bad configuration option: X\r\nf: terminating, 1 bad configuration options\r\n";
+        assert_eq!(reasons(both), "f: line 1: Bad configuration option: X");
+        assert_eq!(reasons("a\nb\n"), "a\nb");
+        assert_eq!(reasons("f: terminating, 1 bad"), "f: terminating, 1 bad");
     }
 
     #[test]

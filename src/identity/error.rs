@@ -13,7 +13,9 @@ use crate::{reason, ssh::sshsig};
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// The call carried no token.
-    #[error("read the token: the call carries none")]
+    #[error(
+        "read the token: the call carries none; it belongs into the header Authorization: Bearer TOKEN"
+    )]
     Missing,
     /// The token, or a list within it, is over its bound.
     #[error("read the token: {0} is too large")]

@@ -7,7 +7,7 @@ use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use sha2::{Digest, Sha256};
 use ssh_key::PublicKey;
 
-use crate::ssh::{sshsig::Namespace, wire};
+use crate::ssh::{key::blob_of, sshsig::Namespace, wire};
 
 /// Bytes of the secret behind a [`commitment`]. It is random, and the client reveals it only when
 /// it asks for a pass.
@@ -23,7 +23,7 @@ const COMMITMENT_DOMAIN: &[u8] = b"daypass-binding@v1\0";
 /// Returns an error if the key has no blob.
 pub fn commitment(key: &PublicKey, secret: &[u8]) -> Result<String, ssh_key::Error> {
     let mut material = COMMITMENT_DOMAIN.to_vec();
-    material.extend(wire::strings(&[&key.to_bytes()?, secret]));
+    material.extend(wire::strings(&[&blob_of(key)?, secret]));
     Ok(URL_SAFE_NO_PAD.encode(Sha256::digest(&material)))
 }
 
@@ -82,7 +82,7 @@ pub fn possession_message(
         Namespace::Issue.as_bytes(),
         server_name.as_bytes(),
         token_hash,
-        &key.to_bytes()?,
+        &blob_of(key)?,
         ask,
     ]))
 }

@@ -10,8 +10,8 @@
 //! Nothing here knows the wire, and nothing here grants: grants come from [`Policy::decide`] and
 //! are only narrowed.
 //!
-//! Futures of rare steps are boxed. A future is copied with room for its largest step each time it
-//! is handed on, and a pass would pay for steps that it does not take.
+//! Futures of rare and of large steps are boxed. A future is copied with room for its largest step
+//! each time it is handed on, and a pass would pay for steps that it does not take.
 
 use std::sync::Arc;
 
@@ -105,7 +105,7 @@ pub(super) trait Step: Send {
 struct Issue {
     nonce: [u8; 32],
     /// The grant that an acknowledged page was about: the pass stays within it.
-    paged: Option<Restriction>,
+    paged: Option<Box<Restriction>>,
 }
 
 impl Step for Issue {
@@ -114,7 +114,7 @@ impl Step for Issue {
     async fn take(&mut self, it: &Issuance<'_>) -> Result<Option<Outcome>, Error> {
         if it.ask.request.is_some() {
             // It may have been approved on another server of this ledger a moment ago.
-            it.authority.store.follow().await?;
+            Box::pin(it.authority.store.follow()).await?;
         }
         let granted = match (it.ask.request, it.decision()) {
             (Some(id), decision) => it.redeem(id, decision),
@@ -125,18 +125,18 @@ impl Step for Issue {
                 return Ok(Some(Outcome::Pending(Box::new(view))));
             }
         };
-        let grant = match granted.and_then(|grant| within(grant, self.paged.as_ref())) {
+        let grant = match granted.and_then(|grant| within(grant, self.paged.as_deref())) {
             Ok(grant) => grant,
-            Err(refusal) => return it.refuse(refusal).await,
+            Err(refusal) => return Box::pin(it.refuse(refusal)).await,
         };
         if self.paged.is_none() && it.policy.page(it.ask) == Some(PageTiming::Before) {
-            let drafted = it.draft(&grant, self.nonce).await?;
+            let drafted = Box::pin(it.draft(&grant, self.nonce)).await?;
             let page = page::before(it.authority, &drafted.issued, it.context, &self.nonce);
             Box::pin(page).await?;
-            self.paged = Some(grant.as_restriction());
+            self.paged = Some(Box::new(grant.as_restriction()));
             return Ok(None);
         }
-        let pass = it.pass(grant, self.nonce).await?;
+        let pass = Box::pin(it.pass(grant, self.nonce)).await?;
         Ok(Some(Outcome::Pass(Box::new(pass))))
     }
 }
@@ -294,13 +294,14 @@ impl<'a> Issuance<'a> {
             None => None,
             Some((jump_host, rights)) => {
                 let drafted = Box::pin(self.draft(&rights, jump::nonce(&nonce))).await?;
-                Some((jump_host.clone(), rights, drafted))
+                Some(Box::new((jump_host.clone(), rights, drafted)))
             }
         };
         let certificate = self.sign(drafted).await?;
         let jump = match jump {
             None => None,
-            Some((jump_host, grant, mut drafted)) => {
+            Some(jump) => {
+                let (jump_host, grant, mut drafted) = *jump;
                 let (bastion, pass) = (jump_host.bastion.clone(), certificate.serial());
                 let jump = event::Jump { bastion, pass };
                 drafted.issued.jump = Some(jump.clone());

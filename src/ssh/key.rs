@@ -4,6 +4,7 @@
 //! numbers.
 
 use base64::{Engine, engine::general_purpose::STANDARD};
+use ssh_encoding::Encode as _;
 use ssh_key::{Algorithm, HashAlg, PublicKey};
 
 use super::wire::Reader;
@@ -108,10 +109,18 @@ fn parse_as(
         .map_err(|_| InvalidKey::Malformed)?;
     check_blob(&blob, algorithm, fields)?;
     let key = PublicKey::from_bytes(&blob).map_err(|_| InvalidKey::Malformed)?;
-    match key.to_bytes() {
+    match blob_of(&key) {
         Ok(canonical) if canonical == blob => Ok(key),
         _ => Err(InvalidKey::Malformed),
     }
+}
+
+/// Returns the blob of a key. ssh-key's `to_bytes` is the same, and grows its buffer several times,
+/// which a pass would pay for eight times.
+pub(crate) fn blob_of(key: &PublicKey) -> ssh_key::Result<Vec<u8>> {
+    let mut blob = Vec::with_capacity(key.key_data().encoded_len()?);
+    key.key_data().encode(&mut blob)?;
+    Ok(blob)
 }
 
 /// Returns the fingerprint of a key as OpenSSH and the ledger name it (`SHA256:...`).
@@ -124,7 +133,7 @@ pub(crate) fn fingerprint(key: &PublicKey) -> String {
 /// # Errors
 /// Returns [`InvalidKey`] as [`parse`] does.
 pub(crate) fn check(key: &PublicKey) -> Result<Vec<u8>, InvalidKey> {
-    let blob = key.to_bytes().map_err(|_| InvalidKey::Malformed)?;
+    let blob = blob_of(key).map_err(|_| InvalidKey::Malformed)?;
     let algorithm = Reader::new(&blob).text().ok_or(InvalidKey::Malformed)?;
     check_blob(&blob, algorithm, Fields::of(algorithm)?)?;
     Ok(blob)

@@ -346,7 +346,7 @@ impl From<sqlx::Error> for Error {
                 "the database file is damaged ({error}). Restore it from a backup"
             ))
         } else {
-            Self::Unavailable(postgres::explained(&error).unwrap_or_else(|| error.to_string()))
+            Self::Unavailable(postgres::explained(&error).unwrap_or_else(|| postgres::said(&error)))
         }
     }
 }

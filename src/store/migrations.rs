@@ -2,5 +2,14 @@
 
 use sqlx::migrate::Migrator;
 
+use super::Error;
+
 /// The steps from an empty database, or an older one, to the tables of this version.
 pub(super) static MIGRATIONS: Migrator = sqlx::migrate!("src/store/migrations");
+
+/// The refusal of tables that were made by another text of this step.
+pub(super) fn changed(step: i64) -> Error {
+    Error::Tampered(format!(
+        "step {step} of its tables was made by another program than daypass. Restore the database from a backup"
+    ))
+}

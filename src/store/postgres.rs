@@ -20,7 +20,7 @@ use tokio::{sync::Notify, task::JoinHandle, time::sleep};
 
 pub use address::PostgresAddress;
 pub(super) use append::{Columns, End, begin_locked, commit, commit_again, insert};
-pub(super) use explained::{explained, is_damaged};
+pub(super) use explained::{explained, is_damaged, said};
 pub(super) use mailboxes::put as put_mailbox;
 pub(crate) use mailboxes::{Held, Kept, LEASE, Mailboxes};
 pub(super) use pool::Pool;
@@ -28,7 +28,10 @@ pub(super) use rights::expect_rights;
 pub(super) use session::{APPEND, within};
 use session::{connect, run};
 
-use super::{Error, migrations::MIGRATIONS};
+use super::{
+    Error,
+    migrations::{MIGRATIONS, changed},
+};
 
 /// Deadline for closing a connection in order.
 const GOOD_BYE: Duration = Duration::from_secs(1);
@@ -74,6 +77,7 @@ pub(super) async fn migrate(
             address.named(error.into())
         }
         MigrateError::VersionMissing(_) => newer(address),
+        MigrateError::VersionMismatch(step) => address.named(changed(step)),
         other => Error::Unavailable(format!("{address}: {other}")),
     })
 }

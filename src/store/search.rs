@@ -251,8 +251,13 @@ impl Follower {
             readers,
             file: opened,
         });
+        file::make_room(connection, false).await?;
         loop {
             let head = self.head.borrow_and_update().head.size();
+            let is_behind = head.saturating_sub(size) > BATCH;
+            if is_behind {
+                file::make_room(connection, true).await?;
+            }
             while size < head {
                 let begun = Instant::now();
                 size = self.batch(connection, size, head).await?;
@@ -264,6 +269,9 @@ impl Follower {
                         return Err(unanswered());
                     }
                 }
+            }
+            if is_behind {
+                file::make_room(connection, false).await?;
             }
             tokio::select! {
                 changed = self.head.changed() => if changed.is_err() {

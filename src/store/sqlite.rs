@@ -15,7 +15,10 @@ use sqlx::{
 
 use tokio::time::{sleep, timeout};
 
-use super::{Error, migrations::MIGRATIONS};
+use super::{
+    Error,
+    migrations::{MIGRATIONS, changed},
+};
 use crate::modes;
 
 /// The name of the database file in a store's folder.
@@ -96,6 +99,7 @@ pub(super) async fn migrate(connection: &mut SqliteConnection, file: &Path) -> R
                 false => error.into(),
             }
         }
+        sqlx::migrate::MigrateError::VersionMismatch(step) => changed(step),
         other => Error::Unavailable(format!("{}: {other}", file.display())),
     })
 }

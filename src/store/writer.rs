@@ -180,7 +180,7 @@ impl Writer {
         let locked = connection.begin_locked().await?;
         let is_begun = locked.is_some();
         if let Some(end) = locked {
-            self.catch_up_locked(connection, end, append).await?;
+            Box::pin(self.catch_up_locked(connection, end, append)).await?;
             if Self::has_arrived(connection, append).await? {
                 return connection.commit_again().await;
             }

@@ -30,6 +30,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("deliberate", &[]),
     ("reference", &[]),
     ("finding", &[]),
+    ("os_error", &[]),
     ("ssh", &[]),
     (GROUND, &[]),
     ("ledger", &["ssh", "reason", "deliberate"]),
@@ -49,8 +50,8 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("server", &["operations", "identity", "proto", "policy", "ledger", "ca", "modes", "outbound", "ssh", "reason"]),
     // The page is a caller of the server's own handlers, in the same process. It decides nothing.
     ("web", &["server", "operations", "identity", "proto", "ledger"]),
-    ("client", &["proto", "ledger", "identity::proof", "identity::web_url", "outbound", "ssh", "reason"]),
-    ("host", &["finding", "proto", "ledger", "identity::proof", "outbound", "ssh"]),
+    ("client", &["proto", "ledger", "identity::proof", "identity::web_url", "os_error", "outbound", "ssh", "reason"]),
+    ("host", &["finding", "proto", "ledger", "identity::proof", "os_error", "outbound", "ssh"]),
     ("config", &["identity", "policy", "ledger", "ca", "store", "server", "notify", "modes", "outbound", "reference", "ssh", "web"]),
     ("daemon", &["config", "finding", "identity", "keepers", "policy", "ledger", "ca", "store", "notify", "operations", "server", "signer", "modes", "outbound", "ssh", "web"]),
 ];
@@ -65,6 +66,7 @@ const WIRING: &[&str] = &["dev", "cli", "main", "lib"];
 const PURE: &[&str] = &[
     "unix_seconds.rs",
     "finding.rs",
+    "os_error.rs",
     "ssh.rs",
     "ssh/",
     "ledger.rs",

@@ -24,7 +24,7 @@ const RUNS: &[(&str, u64, Engine)] = &[
     ),
 ];
 
-const SECONDS: u64 = 20;
+const SECONDS: u64 = 30;
 
 const BUGS: &str = "each_deliberate_bug_is_caught";
 

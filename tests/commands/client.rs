@@ -492,3 +492,18 @@ async fn a_login_that_another_program_ends_signs_no_user_in() {
     }
     env.close().await;
 }
+
+/// The tenth command of a loop failed, and told a script to try again in a second. Here the rate
+/// allows one call in a second.
+#[tokio::test(flavor = "multi_thread")]
+async fn commands_of_a_loop_wait_for_the_rate_of_their_user() {
+    let slow = "requests_per_identity = { per_second = 1, burst = 1 }";
+    let env = TestEnv::new().limits(slow).start().await;
+    let terminal = env.terminal("alice");
+    terminal.sign_in("alice").await;
+    for words in [&["roles"][..], &["roles"], &["pass"], &["whoami"]] {
+        let done = terminal.run(words).await.exits("a command of a loop", 0);
+        assert!(!done.stderr.contains("too many"), "{done:?}");
+    }
+    env.close().await;
+}

@@ -37,6 +37,8 @@ async fn a_database_that_cannot_be_reached_is_refused_with_the_cause() {
         assert!(refused.contains(expected), "{case}: {refused}");
         assert!(!refused.contains("geheim"), "{case}: {refused}");
         assert!(!refused.contains("falsch"), "{case}: {refused}");
+        // A line of PostgreSQL's source.
+        assert!(!refused.contains(" at line "), "{case}: {refused}");
     }
 }
 
@@ -51,6 +53,21 @@ async fn a_user_without_rights_is_told_which() {
     );
     let refused = Replica::new().refusal(&address).await;
     assert!(refused.contains("the user needs all rights"), "{refused}");
+}
+
+/// It was called unavailable, without a next step.
+#[tokio::test]
+async fn a_schema_of_another_text_is_refused_with_what_to_do() {
+    let database = Cluster::shared().database().await;
+    let replica = Replica::new();
+    replica.open(&database).await.unwrap().close().await;
+    database
+        .run_sql("UPDATE _sqlx_migrations SET checksum = 'x' WHERE version = 1")
+        .await;
+    let refused = replica.refusal(&database.address()).await;
+    assert!(refused.contains("another program"), "{refused}");
+    assert!(refused.contains("from a backup"), "{refused}");
+    assert!(!refused.contains("unavailable"), "{refused}");
 }
 
 #[tokio::test]

@@ -4,6 +4,9 @@
 //! made once more if that does no harm: if it only reads, or if the caller says so
 //! ([`Repeatable`]). One that the server surely never took is made a few times.
 //!
+//! A call that the server did not take, because its caller reached a rate, waits as long as the
+//! server says and is made again: a script that reads in a loop is slowed and does not fail.
+//!
 //! A server can also be there and lack what it needs: its database, or the CA's key. If the user
 //! named several addresses, such a call goes to the others, and so do the calls after it. A
 //! command begins with one that only reads.
@@ -126,7 +129,8 @@ async fn call(
     request: http::Request<Body>,
 ) -> Result<http::Response<Body>, BoxError> {
     let (head, body) = request.into_parts();
-    let body = axum::body::to_bytes(axum::body::Body::new(body), LARGEST).await?;
+    let body = axum::body::to_bytes(axum::body::Body::new(body), LARGEST).await;
+    let body = body.map_err(|_| too_large())?;
     let whole = || {
         http::Request::from_parts(
             head.clone(),
@@ -150,7 +154,50 @@ async fn call(
     {
         done = other.ready().await?.call(whole()).await;
     }
+    let mut slow = Slow::default();
+    while let Ok(answer) = &done
+        && let Some(pause) = slow.pause_before_another(answer)
+    {
+        tokio::time::sleep(pause).await;
+        done = next.ready().await?.call(whole()).await;
+    }
     Ok(done?)
+}
+
+/// The one fault of a message in memory. Without a status of its own it would read as a connection
+/// that broke.
+fn too_large() -> Status {
+    Status::out_of_range(format!(
+        "the request is larger than {} KiB, which is the most that a server takes: shorten it",
+        LARGEST / 1024
+    ))
+}
+
+/// What a call has waited for its caller's rate.
+#[derive(Default)]
+struct Slow {
+    waited: Duration,
+}
+
+impl Slow {
+    /// A server that says so for longer has more callers than it can answer.
+    const PATIENCE: Duration = Duration::from_secs(10);
+    /// For a server that asks for less.
+    const SHORTEST: Duration = Duration::from_millis(100);
+
+    /// How long to wait before the call is made again; none if the server took it, or the wait
+    /// would be long.
+    fn pause_before_another(&mut self, answer: &http::Response<Body>) -> Option<Duration> {
+        let status = Status::from_header_map(answer.headers())?;
+        let details = Details::of(&status).filter(|it| it.reason == reason::RATE_LIMITED)?;
+        let pause = details.retry_after?.max(Self::SHORTEST);
+        let waited = self.waited.saturating_add(pause);
+        if waited > Self::PATIENCE {
+            return None;
+        }
+        self.waited = waited;
+        Some(pause)
+    }
 }
 
 impl Elsewhere {
@@ -312,6 +359,28 @@ mod tests {
         assert_eq!(attempts(&issue, &refused), 1, "only a server's word counts");
         issue.extensions.insert(Repeatable);
         assert_eq!(attempts(&issue, &lost), 2);
+    }
+
+    /// The tenth `ledger show` of a loop failed, and told the user to try again in a second.
+    #[test]
+    fn a_call_waits_for_its_rate_and_not_for_ever() {
+        let pauses = |reason: &'static str, wait: Duration| {
+            let details = Details {
+                retry_after: Some(wait),
+                ..Details::new(reason)
+            };
+            let status = details.into_status(Code::ResourceExhausted, "too many");
+            let answer: http::Response<Body> = status.into_http();
+            let mut slow = Slow::default();
+            let again = std::iter::from_fn(|| slow.pause_before_another(&answer));
+            again.take(1000).collect::<Vec<Duration>>()
+        };
+        let second = Duration::from_secs(1);
+        assert_eq!(pauses(reason::RATE_LIMITED, second), [second; 10]);
+        assert_eq!(pauses(reason::RATE_LIMITED, Duration::ZERO).len(), 100);
+        assert!(pauses(reason::RATE_LIMITED, 11 * second).is_empty());
+        assert!(pauses(reason::RATE_LIMITED, Duration::MAX).is_empty());
+        assert!(pauses(reason::TOO_MANY_WATCHES, second).is_empty());
     }
 
     /// A connection that had just ended was handed out again for the second attempt, and a third

@@ -37,8 +37,9 @@ pub(super) fn named(
     key: Option<&str>,
 ) -> Result<Verifier, Error> {
     if let Some(key) = key {
-        return Verifier::parse(key)
-            .map_err(|error| Error::Usage(format!("invalid verifier key in --key: {error}")));
+        return Verifier::parse(key).map_err(|error| {
+            Error::Usage(format!("invalid verifier key in --key: {}", error.why()))
+        });
     }
     for address in addresses {
         if let Some(known) = ServerInfo::cached(state, address)? {

@@ -21,20 +21,24 @@ pub(crate) async fn certified_until(
     let Some((name, joined, until)) = found else {
         return UnixSeconds::default();
     };
-    let reports = match authority.store.reports(&name, &name).await {
+    // Boxed as the steps of [`crate::operations::issuance`]: most hosts have not joined.
+    match Box::pin(has_reported(authority, &name, joined)).await {
+        true => until,
+        false => UnixSeconds::default(),
+    }
+}
+
+/// Whether the host that joined with this event has reported a certificate.
+async fn has_reported(authority: &Authority, name: &str, joined: u64) -> bool {
+    let reports = match authority.store.reports(name, name).await {
         Ok(reports) => reports,
         Err(error) => {
             tracing::warn!(%error, host = name, "the report of a host cannot be read");
-            return until;
+            return true;
         }
     };
-    let has_some = reports.iter().any(|stored| {
+    reports.iter().any(|stored| {
         let report = serde_json::from_slice::<Report>(&stored.content);
         stored.joined == joined && report.is_ok_and(|it| !it.certificates.is_empty())
-    });
-    if has_some {
-        until
-    } else {
-        UnixSeconds::default()
-    }
+    })
 }

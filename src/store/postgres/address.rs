@@ -75,6 +75,14 @@ impl PostgresAddress {
             .0
             .rsplit_once('@')
             .map_or("", |(user, _)| user);
+        // The driver's own name for a missing user is one that no database has.
+        if split_at(user, ':').0.is_empty() && !settings.contains(&"user") {
+            return Err(Error::Start(
+                "invalid PostgreSQL address: it names no user; use postgres://USER@HOST/DATABASE, or \
+                 postgres://USER@localhost/DATABASE?host=/run/postgresql for a Unix socket"
+                    .to_owned(),
+            ));
+        }
         let has_password = user.contains(':') || settings.contains(&"password");
         // The cause may quote the text, and the text holds the password.
         let parse = |text: &String| {
@@ -263,6 +271,7 @@ mod tests {
             ("postgres://ada:geheim@localhost/d", true, true),
             ("postgres://ada@[::1]/d", false, true),
             ("postgres://ada@db/d?host=/run/postgresql", false, true),
+            ("postgres:///d?host=/run/postgresql&user=ada", false, true),
         ];
         for (text, has_password, is_protected) in cases {
             let address = PostgresAddress::parse(text).unwrap();
@@ -306,6 +315,9 @@ mod tests {
             "postgres://ada:geheim@a,b,c/d?port=1,2",
             "postgres://ada:geheim@a,b/d?host=c,d",
             "postgres://ada:geheim@a,b,c,d,e,f,g,h,i/d",
+            "postgres://h/d",
+            "postgres:///d?host=/run/geheim",
+            "postgres://:geheim@h/d",
             "postgres://ada@h/d?passwort=geheim",
             "postgres://ada@h/d?pass%77ord=geheim",
             "postgres://ada@h/d?options=-c%20synchronous_commit=off",

@@ -25,7 +25,16 @@ pub(in crate::store) fn explained(error: &sqlx::Error) -> Option<String> {
         }
         _ => return None,
     };
-    Some(format!("{error}: {advice}"))
+    Some(format!("{}: {advice}", said(error)))
+}
+
+/// The words of an error. PostgreSQL's come with a line of its own source, which is left out: the
+/// reader would look for it in a file of theirs.
+pub(in crate::store) fn said(error: &sqlx::Error) -> String {
+    match error.as_database_error() {
+        Some(error) => error.message().to_owned(),
+        None => error.to_string(),
+    }
 }
 
 /// True if the error says that the database is not what was written: `data_corrupted` and

@@ -95,8 +95,6 @@ pub(super) async fn open(path: &Path) -> Result<SqliteConnection, Error> {
     let mut connection = options(path)
         .journal_mode(SqliteJournalMode::Wal)
         .synchronous(SqliteSynchronous::Normal)
-        // 64 MB: the pages of a batch lie all over the table.
-        .pragma("cache_size", "-65536")
         .connect()
         .await
         .map_err(fault)?;
@@ -107,6 +105,20 @@ pub(super) async fn open(path: &Path) -> Result<SqliteConnection, Error> {
     };
     close(connection).await;
     Err(unfit)
+}
+
+/// Room for pages in memory: 64 MB while an old ledger is indexed, since the pages of a batch lie all
+/// over the tables, and 8 MB after that. What is above it is freed.
+pub(super) async fn make_room(
+    connection: &mut SqliteConnection,
+    is_behind: bool,
+) -> Result<(), Error> {
+    let statement = match is_behind {
+        true => "PRAGMA cache_size = -65536",
+        false => "PRAGMA cache_size = -8192",
+    };
+    let set = sqlx::query(statement).execute(connection).await;
+    set.map_err(fault).map(|_| ())
 }
 
 /// Closes the connection before another file may have this name: at its end, SQLite removes the

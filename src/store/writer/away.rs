@@ -36,7 +36,8 @@ impl Writer {
         if self.connection.is_some() {
             return Ok(());
         }
-        match self.reopen().await {
+        // Boxed, since it is rare and large: it would be copied for each commit.
+        match Box::pin(self.reopen()).await {
             Ok(head) => {
                 tracing::info!(size = head.size(), "the ledger commits again");
                 self.state.send_modify(|state| {

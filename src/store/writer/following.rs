@@ -16,7 +16,8 @@ impl Writer {
     pub(super) async fn append(&mut self, append: &mut Append) -> Result<(), Error> {
         let mut connection = self.connection.take().ok_or_else(closed)?;
         let is_shared = connection.is_shared();
-        let outcome = bounded(is_shared, self.append_to(&mut connection, append)).await;
+        let append = Box::pin(self.append_to(&mut connection, append));
+        let outcome = bounded(is_shared, append).await;
         self.connection = Some(connection);
         outcome
     }
