@@ -146,6 +146,7 @@ impl Server {
                 passes: services.clone(),
                 ledger: services.clone(),
                 admin: services.clone(),
+                hosts: services.clone(),
                 trust: services.clone(),
                 secret: services.authority.store.secret("web").as_ref().to_vec(),
             })

@@ -31,6 +31,7 @@ mod exchanges;
 mod fault;
 mod files;
 mod filter;
+mod hosts;
 mod lanes;
 mod live;
 mod origin;
@@ -44,6 +45,7 @@ mod sessions;
 pub(crate) mod settings;
 mod sign_in;
 mod site;
+mod target;
 mod timeline;
 mod view;
 

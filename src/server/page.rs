@@ -11,8 +11,8 @@ use crate::{
     identity::Issuers,
     operations::Authority,
     proto::v1::{
-        self, admin_server::Admin, ledger_server::Ledger, passes_server::Passes,
-        requests_server::Requests, trust_server::Trust,
+        self, admin_server::Admin, hosts_server::Hosts, ledger_server::Ledger,
+        passes_server::Passes, requests_server::Requests, trust_server::Trust,
     },
 };
 
@@ -39,6 +39,8 @@ pub(crate) struct Backend {
     pub ledger: Arc<LedgerApi>,
     /// The locks in force.
     pub admin: Arc<dyn Admin>,
+    /// The known hosts.
+    pub hosts: Arc<dyn Hosts>,
     /// The ledger's verifier key.
     pub trust: Arc<dyn Trust>,
     /// A secret that every server of this ledger has, for the page alone.

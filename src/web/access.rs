@@ -24,6 +24,7 @@ use super::{
     pages::{self, Access},
     reading::fault_page,
     site::Site,
+    target::Target,
     view::RequestView,
 };
 use crate::{proto::v1, unix_seconds::UnixSeconds};
@@ -41,14 +42,14 @@ pub(super) async fn page(
 ) -> Response {
     let caller = match caller {
         Ok(caller) => caller,
-        Err(none) => return none.page(None),
+        Err(none) => return none.page(Target::Access),
     };
     match access(&caller).await {
         Ok(access) => {
             let (server, now) = (&site.authority.server_name, UnixSeconds::from(now()));
             pages::access(&caller.session, server, &access, now).into_response()
         }
-        Err(fault) => fault_page(&fault, None),
+        Err(fault) => fault_page(&fault, Target::Access),
     }
 }
 

@@ -18,6 +18,7 @@ use super::{
     filter::Form,
     pages::{self, Found},
     reading::fault_page,
+    target::Target,
     view::escaped,
 };
 use crate::{
@@ -38,15 +39,23 @@ pub(super) async fn page(
 ) -> Response {
     let caller = match caller {
         Ok(caller) => caller,
-        Err(none) => return none.page(None),
+        Err(none) => return none.page(Target::Audit),
     };
-    let found = match found(&caller, form).await {
-        Ok(found) => found,
-        Err(fault) => return fault_page(&fault, None),
+    let typed = form
+        .as_ref()
+        .map_or_else(|_| Form::default(), |Query(form)| form.clone());
+    let (status, found) = match found(&caller, form).await {
+        Ok(found) => (StatusCode::OK, found),
+        // The form again, so that the person mends it.
+        Err(fault) if fault.status == StatusCode::BAD_REQUEST => (
+            fault.status,
+            Found::refused(typed, in_words(&fault.message)),
+        ),
+        Err(fault) => return fault_page(&fault, Target::Audit),
     };
     match locks(&caller).await {
-        Ok(locks) => pages::audit(&caller.session, &found, &locks).into_response(),
-        Err(fault) => fault_page(&fault, None),
+        Ok(locks) => (status, pages::audit(&caller.session, &found, &locks)).into_response(),
+        Err(fault) => fault_page(&fault, Target::Audit),
     }
 }
 
@@ -57,7 +66,7 @@ pub(super) async fn csv(
 ) -> Response {
     let caller = match caller {
         Ok(caller) => caller,
-        Err(none) => return none.page(None),
+        Err(none) => return none.page(Target::Audit),
     };
     match found(&caller, form).await {
         Ok(found) => {
@@ -70,8 +79,17 @@ pub(super) async fn csv(
             ];
             (headers, to_csv(&found.rows, escaped)).into_response()
         }
-        Err(fault) => fault_page(&fault, None),
+        Err(fault) => fault_page(&fault, Target::Audit),
     }
+}
+
+/// A refusal of the search, by the field's name on the page instead of its name on the wire.
+pub(super) fn in_words(message: &str) -> String {
+    let Some(rest) = message.strip_prefix("filter.") else {
+        return message.to_owned();
+    };
+    let (first, rest) = rest.split_at_checked(1).unwrap_or_default();
+    format!("{}{rest}.", first.to_uppercase())
 }
 
 async fn found(caller: &Caller, form: Result<Query<Form>, QueryRejection>) -> Result<Found, Fault> {
@@ -89,6 +107,7 @@ async fn found(caller: &Caller, form: Result<Query<Form>, QueryRejection>) -> Re
         is_full,
         before: Some(found.searched_from).filter(|from| *from > 0),
         near: found.near,
+        fault: None,
     })
 }
 

@@ -18,6 +18,7 @@ use super::{
     fault::Fault,
     pages::{self, EventView},
     reading::fault_page,
+    target::Target,
 };
 use crate::{
     ledger::listed::{Row, named},
@@ -44,14 +45,14 @@ pub(super) async fn page(
     };
     let caller = match caller {
         Ok(caller) => caller,
-        Err(none) => return none.page(None),
+        Err(none) => return none.page(Target::Event(index)),
     };
     match view(&caller, index).await {
         Ok(view) => {
             let now = UnixSeconds::from(now());
             pages::event(&caller.session, &view, now).into_response()
         }
-        Err(fault) => fault_page(&fault, None),
+        Err(fault) => fault_page(&fault, Target::Event(index)),
     }
 }
 
@@ -118,7 +119,7 @@ async fn related(
 }
 
 /// Serves what a browser needs to verify that an event is in the ledger: the signed checkpoint, the
-/// hashes, and the key.
+/// hashes, the key, and the handovers that led to it.
 pub(super) async fn proof(
     caller: Result<Caller, NoCaller>,
     index: Result<Path<u64>, PathRejection>,
@@ -138,6 +139,9 @@ pub(super) async fn proof(
 
 async fn proven(caller: &Caller, index: u64) -> Result<Value, Fault> {
     let site = &caller.site;
+    // The key first: of a handover between the two calls, both keys sign the checkpoint.
+    let request = caller.call(v1::GetTrustRequest {})?;
+    let trust = caller.ended(site.trust.get_trust(request).await)?;
     let request = caller.call(v1::GetCheckpointRequest {})?;
     let note = caller.ended(site.ledger.get_checkpoint(request).await)?;
     let note = note.checkpoint;
@@ -148,13 +152,24 @@ async fn proven(caller: &Caller, index: u64) -> Result<Value, Fault> {
     })?;
     let hashes = caller.ended(site.ledger.prove(request).await)?.hashes;
     let hashes: Vec<String> = hashes.iter().map(|hash| STANDARD.encode(hash)).collect();
-    let request = caller.call(v1::GetTrustRequest {})?;
-    let trust = caller.ended(site.trust.get_trust(request).await)?;
+    let handovers = trust.ledger_handovers.iter().map(handover);
     Ok(json!({
         "checkpoint": note,
         "hashes": hashes,
         "key": trust.ledger_verifier_key,
+        "handovers": handovers.collect::<Vec<_>>(),
     }))
+}
+
+/// A handover as in `/ledger-keys`.
+fn handover(handover: &v1::LedgerHandover) -> Value {
+    json!({
+        "size": handover.size,
+        "old": handover.old_key,
+        "new": handover.new_key,
+        "old_signature": handover.old_signature,
+        "new_signature": handover.new_signature,
+    })
 }
 
 /// The size in a checkpoint of this server. The browser verifies the signature.

@@ -12,6 +12,7 @@ use super::{
     caller::{Caller, NoCaller},
     pages,
     site::Site,
+    target::Target,
 };
 use crate::operations::requests;
 
@@ -26,6 +27,6 @@ pub(super) async fn page(
             let keys = requests::presence_keys(&site.authority, &session.identity);
             pages::passkey(session, &keys).into_response()
         }
-        Err(none) => none.page(None),
+        Err(none) => none.page(Target::Passkey),
     }
 }

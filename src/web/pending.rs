@@ -10,7 +10,7 @@ use aws_lc_rs::{constant_time::verify_slices_are_equal, hmac};
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use serde::{Deserialize, Serialize};
 
-use super::exchanges::Known;
+use super::{exchanges::Known, target::Target};
 use crate::unix_seconds::UnixSeconds;
 
 /// Time for the sign-in at the provider.
@@ -34,9 +34,8 @@ pub(super) struct Pending {
     pub(super) state: String,
     /// The commitment to the browser's key.
     pub(super) commitment: String,
-    /// The request to show afterwards; none: the list. Only a number, so no answer ever leads to
-    /// another site.
-    pub(super) request: Option<u64>,
+    /// The page to show afterwards: one of ours, so no answer ever leads to another site.
+    pub(super) target: Target,
     /// When it is too old.
     pub(super) expires: UnixSeconds,
 }
@@ -118,7 +117,7 @@ mod tests {
             issuer: "corp".to_owned(),
             state: "s".repeat(43),
             commitment: "c".repeat(43),
-            request: Some(7),
+            target: Target::Request(7),
             expires: UnixSeconds(1000),
         }
     }

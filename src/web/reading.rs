@@ -15,6 +15,7 @@ use super::{
     fault::Fault,
     pages,
     site::Site,
+    target::Target,
 };
 use crate::unix_seconds::UnixSeconds;
 
@@ -32,7 +33,7 @@ pub(super) async fn list(
 ) -> Response {
     let caller = match caller {
         Ok(caller) => caller,
-        Err(none) => return none.page(None),
+        Err(none) => return none.page(Target::Requests),
     };
     let after = place.map_or(0, |Query(place)| place.after);
     match caller.requests(after).await {
@@ -40,7 +41,7 @@ pub(super) async fn list(
             let now = UnixSeconds::from(now());
             pages::list(&caller.session, &views, next, now).into_response()
         }
-        Err(fault) => fault_page(&fault, None),
+        Err(fault) => fault_page(&fault, Target::Requests),
     }
 }
 
@@ -56,35 +57,32 @@ pub(super) async fn request(
     };
     let caller = match caller {
         Ok(caller) => caller,
-        Err(none) => return none.page(Some(id)),
+        Err(none) => return none.page(Target::Request(id)),
     };
     match caller.request(id).await {
         Ok(view) => {
             let (server, now) = (&site.authority.server_name, UnixSeconds::from(now()));
             pages::request(&caller.session, server, &view, now).into_response()
         }
-        Err(fault) => fault_page(&fault, Some(id)),
+        Err(fault) => fault_page(&fault, Target::Request(id)),
     }
 }
 
 /// A token that was refused needs another sign-in, which leads back.
-pub(super) fn fault_page(fault: &Fault, request: Option<u64>) -> Response {
+pub(super) fn fault_page(fault: &Fault, target: Target) -> Response {
     match fault.status {
-        StatusCode::UNAUTHORIZED => NoCaller::SignedOut.page(request),
+        StatusCode::UNAUTHORIZED => NoCaller::SignedOut.page(target),
         _ => fault.page(),
     }
 }
 
 impl NoCaller {
-    /// The answer to a browser that wants a page.
-    pub(super) fn page(&self, request: Option<u64>) -> Response {
-        match (self, request) {
-            (Self::SignedOut, None) => Redirect::to("/web/sign-in").into_response(),
-            (Self::SignedOut, Some(id)) => {
-                Redirect::to(&format!("/web/sign-in?request={id}")).into_response()
-            }
-            (Self::Locked(lock), _) => locked(lock).page(),
-            (Self::Unavailable(issuer), _) => unavailable(issuer).page(),
+    /// The answer to a browser that wants a page. A sign-in leads to it.
+    pub(super) fn page(&self, target: Target) -> Response {
+        match self {
+            Self::SignedOut => Redirect::to(&target.sign_in()).into_response(),
+            Self::Locked(lock) => locked(lock).page(),
+            Self::Unavailable(issuer) => unavailable(issuer).page(),
         }
     }
 

@@ -10,7 +10,7 @@ use axum::{
     routing::{any, get, post},
 };
 use http::{
-    HeaderValue,
+    HeaderValue, StatusCode,
     header::{
         CACHE_CONTROL, CONTENT_SECURITY_POLICY, REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS,
         X_FRAME_OPTIONS,
@@ -18,7 +18,9 @@ use http::{
 };
 
 use super::{
-    access, audit, deciding, event, files, live, pages, passkey, reading, sign_in,
+    access, audit, deciding, event,
+    fault::Fault,
+    files, hosts, live, pages, passkey, reading, sign_in,
     site::{Clients, Site},
     timeline,
 };
@@ -31,11 +33,14 @@ const BODY_LIMIT: usize = 16 * 1024;
 const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; \
     connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'";
 
-/// The routes of the page, all under `/web`.
+/// The routes of the page, all under `/web`; the front of the port leads there.
 pub(crate) fn routes(clients: Clients, backend: Backend) -> Router {
     let site = Arc::new(Site::new(clients, backend));
+    let front = || get(async || Redirect::to("/web/requests"));
     Router::new()
-        .route("/web", get(async || Redirect::to("/web/requests")))
+        .route("/", front())
+        .route("/web", front())
+        .route("/web/", front())
         .route("/web/requests", get(reading::list))
         .route("/web/requests/{id}", get(reading::request))
         .route("/web/requests/{id}/{verb}", post(deciding::decide))
@@ -45,6 +50,7 @@ pub(crate) fn routes(clients: Clients, backend: Backend) -> Router {
         .route("/web/audit", get(audit::page))
         .route("/web/audit.csv", get(audit::csv))
         .route("/web/audit/timeline", get(timeline::page))
+        .route("/web/audit/hosts", get(hosts::page))
         .route("/web/audit/{index}", get(event::page))
         .route("/web/audit/{index}/proof", get(event::proof))
         .route("/web/events", get(live::events))
@@ -60,9 +66,17 @@ pub(crate) fn routes(clients: Clients, backend: Backend) -> Router {
         .route("/web/page.css", get(files::style))
         .route("/web/icon.svg", get(files::icon))
         .route("/web/{*nothing}", any(async || pages::nothing()))
+        .method_not_allowed_fallback(wrong_method)
         .layer(DefaultBodyLimit::max(BODY_LIMIT))
         .layer(map_response(secured))
         .with_state(site)
+}
+
+/// The answer to a method that an address does not take.
+async fn wrong_method() -> Response {
+    let text =
+        "This address does not take what your browser sent. Go to the requests, and on from there.";
+    Fault::new(StatusCode::METHOD_NOT_ALLOWED, text).page()
 }
 
 /// Adds the headers that keep other sites, caches and sniffing browsers out.

@@ -28,6 +28,7 @@ use super::{
     reading::locked,
     sessions::{Renewal, Session},
     site::Site,
+    target::Target,
 };
 use crate::{
     identity::{
@@ -45,10 +46,11 @@ const CODE_LIMIT: usize = 4096;
 /// Seconds for which a browser is known: 90 days after its last sign-in.
 const KNOWN_FOR: u64 = 90 * 24 * 60 * 60;
 
-/// The request to show after the sign-in.
+/// The page to show after the sign-in.
 #[derive(Deserialize)]
 pub(super) struct Afterwards {
-    request: Option<u64>,
+    #[serde(default)]
+    to: Target,
 }
 
 /// Serves the page to sign in.
@@ -58,8 +60,8 @@ pub(super) async fn page(
 ) -> Response {
     let flows = site.clients.flows.iter();
     let issuers: Vec<&str> = flows.map(|flow| flow.settings().name.as_str()).collect();
-    let request = afterwards.ok().and_then(|Query(it)| it.request);
-    pages::sign_in(&site.authority.server_name, &issuers, request).into_response()
+    let target = afterwards.map_or(Target::default(), |Query(it)| it.to);
+    pages::sign_in(&site.authority.server_name, &issuers, target).into_response()
 }
 
 /// A sign-in as the script begins it.
@@ -68,7 +70,8 @@ pub(super) async fn page(
 pub(super) struct Begin {
     issuer: String,
     commitment: String,
-    request: Option<u64>,
+    #[serde(default)]
+    to: Target,
 }
 
 /// Begins a sign-in: answers with the URL of the provider's page.
@@ -96,7 +99,7 @@ async fn begun(site: &Site, begin: Begin) -> Result<(String, HeaderValue), Fault
         issuer: begin.issuer,
         state: random_text().map_err(|error| internal(&error))?,
         commitment: begin.commitment,
-        request: begin.request,
+        target: begin.to,
         expires: UnixSeconds::from(now()).saturating_add(pending::LIFETIME),
     };
     let verifier = site.cookie_key.verifier(&pending.state);
@@ -172,11 +175,8 @@ pub(super) async fn callback(
     }
     let mut response = match started {
         Ok(session) => {
-            let target = match pending.request {
-                Some(id) => format!("/web/requests/{id}"),
-                None => "/web/requests".to_owned(),
-            };
-            let mut response = ([(SET_COOKIE, session)], Redirect::to(&target)).into_response();
+            let target = Redirect::to(&pending.target.path());
+            let mut response = ([(SET_COOKIE, session)], target).into_response();
             if let Some(known) = known_cookie(&site, browser) {
                 let _ = response.headers_mut().append(SET_COOKIE, known);
             }

@@ -11,7 +11,9 @@ use super::{
 use crate::{
     identity::{self, Issuers, SettingsError, code_flow::CodeFlow},
     operations::Authority,
-    proto::v1::{admin_server::Admin, passes_server::Passes, trust_server::Trust},
+    proto::v1::{
+        admin_server::Admin, hosts_server::Hosts, passes_server::Passes, trust_server::Trust,
+    },
     server::page::{Backend, LedgerApi, RequestsApi},
 };
 
@@ -65,6 +67,7 @@ pub(super) struct Site {
     pub(super) passes: Arc<dyn Passes>,
     pub(super) ledger: Arc<LedgerApi>,
     pub(super) admin: Arc<dyn Admin>,
+    pub(super) hosts: Arc<dyn Hosts>,
     pub(super) trust: Arc<dyn Trust>,
     pub(super) cookie_key: CookieKey,
     pub(super) sessions: Sessions,
@@ -87,6 +90,7 @@ impl Site {
             passes: backend.passes,
             ledger: backend.ledger,
             admin: backend.admin,
+            hosts: backend.hosts,
             trust: backend.trust,
             sessions: Sessions::default(),
         }

@@ -15,7 +15,7 @@ use serde_json::Value;
 use time::OffsetDateTime;
 
 use super::{
-    audit::search,
+    audit::{in_words, search},
     caller::{Caller, NoCaller},
     environment::now,
     fault::Fault,
@@ -23,6 +23,7 @@ use super::{
     pages::{self, Chart},
     reading::fault_page,
     site::Site,
+    target::Target,
 };
 use crate::{
     ledger::event::{Event, EventKind, Issued},
@@ -58,24 +59,34 @@ pub(super) async fn page(
 ) -> Response {
     let caller = match caller {
         Ok(caller) => caller,
-        Err(none) => return none.page(None),
+        Err(none) => return none.page(Target::Timeline),
     };
-    let Ok(Query(form)) = form else {
-        return Fault::new(StatusCode::BAD_REQUEST, "The timeline's form is malformed.").page();
-    };
+    let malformed = || Fault::new(StatusCode::BAD_REQUEST, "The timeline's form is malformed.");
+    let form = form.map(|Query(form)| form).map_err(|_| malformed());
     let policy = site.authority.policy();
     let groups = policy
         .roles()
         .iter()
         .flat_map(|role| role.hosts.iter().cloned());
     let groups = groups.collect();
-    match chart(&caller, &form, now()).await {
-        Ok(chart) => {
-            let form = [&*form.who, &*form.host, &*form.since, &*form.until];
-            pages::timeline(&caller.session, form, &groups, &chart).into_response()
+    let (form, chart) = match form {
+        Ok(form) => {
+            let chart = chart(&caller, &form, now()).await;
+            (form, chart)
         }
-        Err(fault) => fault_page(&fault, None),
-    }
+        Err(fault) => (Form::default(), Err(fault)),
+    };
+    let (status, chart) = match chart {
+        Ok(chart) => (StatusCode::OK, Ok(chart)),
+        // The form again, so that the person mends it.
+        Err(fault) if fault.status == StatusCode::BAD_REQUEST => {
+            (fault.status, Err(in_words(&fault.message)))
+        }
+        Err(fault) => return fault_page(&fault, Target::Timeline),
+    };
+    let form = [&*form.who, &*form.host, &*form.since, &*form.until];
+    let page = pages::timeline(&caller.session, form, &groups, chart.as_ref());
+    (status, page).into_response()
 }
 
 async fn chart(caller: &Caller, form: &Form, now: OffsetDateTime) -> Result<Chart, Fault> {

@@ -13,6 +13,9 @@ use crate::{
 /// Characters of one text that are shown.
 const LONGEST: usize = 4096;
 
+/// Characters of a text of many lines that are shown.
+const LONGEST_OF_LINES: usize = 65_536;
+
 /// A request.
 pub(super) struct RequestView {
     pub(super) id: u64,
@@ -95,13 +98,23 @@ impl RequestView {
 /// A text of a caller for a page: characters that change the direction of text, or are not seen,
 /// are written out, and a text that is too long is cut visibly. HTML is escaped by the template.
 pub(super) fn plain(text: &str) -> String {
+    shown(text, LONGEST, is_active)
+}
+
+/// As [`plain`], of a text whose lines are shown as lines.
+pub(super) fn lines(text: &str) -> String {
+    let is_unseen = |character| is_active(character) && !matches!(character, '\n' | '\t');
+    shown(text, LONGEST_OF_LINES, is_unseen)
+}
+
+fn shown(text: &str, longest: usize, is_unseen: impl Fn(char) -> bool) -> String {
     let mut shown = String::with_capacity(text.len());
     for (index, character) in text.chars().enumerate() {
-        if index == LONGEST {
+        if index == longest {
             shown.push_str(" \u{2026} (cut here: the whole text is in the event below)");
             break;
         }
-        match is_active(character) {
+        match is_unseen(character) {
             true => {
                 let _ = write!(shown, "{}", character.escape_unicode());
             }
@@ -157,6 +170,15 @@ mod tests {
         }
         let long = plain(&"x".repeat(100_000));
         assert!(long.len() < LONGEST + 100 && long.contains("cut here"));
+    }
+
+    #[test]
+    fn a_text_of_lines_keeps_them_and_nothing_else_that_is_not_seen() {
+        let text = "\n[[role]]\r\n\tname = \"a\u{202e}b\"\0\n";
+        let expected = "\n[[role]]\\u{d}\n\tname = \"a\\u{202e}b\"\\u{0}\n";
+        assert_eq!(lines(text), expected);
+        let long = lines(&"x\n".repeat(100_000));
+        assert!(long.len() < LONGEST_OF_LINES + 100 && long.contains("cut here"));
     }
 
     #[test]

@@ -189,7 +189,7 @@ async fn a_key_without_its_session_decides_nothing() {
         seen["url"]
             .as_str()
             .unwrap()
-            .contains("/web/sign-in?request="),
+            .contains("/web/sign-in?to=requests/"),
         "{seen}"
     );
     assert_eq!(decisions(&env).await, [""; 0]);
@@ -360,7 +360,7 @@ async fn sessions_are_not_fixed_and_pages_are_not_framed() {
              const value = async () => (await page.context().cookies('{url}')).find(
                (it) => it.name === '__Host-daypass');
              const first = await value();
-             await page.goto('{url}/web/sign-in?request={id}');
+             await page.goto('{url}/web/sign-in?to=requests/{id}');
              await signIn(page, 'carol', '{password}');
              const second = await value();
              await page.context().addCookies([{{ ...first }}]);
@@ -432,7 +432,7 @@ async fn without_scripts_the_page_says_what_is_needed() {
         seen["url"]
             .as_str()
             .unwrap()
-            .ends_with("/web/sign-in?request=3")
+            .ends_with("/web/sign-in?to=requests/3")
     );
     assert_eq!(seen["buttons"], json!(0));
     ends(env, browser).await;

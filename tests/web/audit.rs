@@ -245,6 +245,141 @@ async fn a_server_that_lies_about_an_event_is_shown_as_such() {
     env.close().await;
 }
 
+/// A wrong condition led to a page without the form, and on to the requests.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_wrong_search_keeps_its_form_and_names_the_field() {
+    let env = TestEnv::start().await;
+    let mut browser = Browser::start(&env).await;
+    visits(&mut browser, &env, "carol", "/web/audit").await;
+    for (path, sentence) in [
+        ("audit?who=bob&role=%3Cb%3E&since=x", "Since is no time"),
+        (
+            "audit?who=bob&role=%3Cb%3E&since=1d&until=2d",
+            "Until is not after Since.",
+        ),
+        (
+            "audit?who=bob&role=%3Cb%3E&before=0",
+            "There is no such page.",
+        ),
+        (
+            "audit?who=bob&role=%3Cb%3E&host=%07",
+            "Host holds control characters",
+        ),
+        (
+            "audit/timeline?who=bob&host=%3Cb%3E&since=x",
+            "Since is no time",
+        ),
+        (
+            "audit/timeline?who=bob&host=%3Cb%3E&since=1d&until=2d",
+            "Until is not after Since.",
+        ),
+        ("audit?who=bob&who=eve", "The search is malformed."),
+        ("audit/timeline?who=bob&who=eve", "form is malformed"),
+    ] {
+        let seen = browser
+            .run(format!(
+                "const page = keep.carol;
+                 const answer = await page.goto(new URL('/web/{path}', page.url()).href);
+                 const other = page.locator('.search #role, .search #host').first();
+                 return {{ status: answer.status(), alert: await page.innerText('[role=alert]:visible'),
+                   who: await page.inputValue('.search #who'), other: await other.inputValue(),
+                   axe: await axe(page) }};"
+            ))
+            .await;
+        assert_eq!(seen["status"], json!(400), "{path}: {seen}");
+        let alert = seen["alert"].as_str().unwrap();
+        assert!(
+            alert.contains(sentence) && !alert.contains("filter"),
+            "{path}: {seen}"
+        );
+        let is_read = !path.contains("eve");
+        assert_eq!(seen["who"], if is_read { "bob" } else { "" }, "{path}");
+        assert_eq!(seen["other"], if is_read { "<b>" } else { "" }, "{path}");
+        assert_eq!(seen["axe"], json!([]), "{path}");
+    }
+    browser.close().await;
+    env.close().await;
+}
+
+/// A link to any other page than a request led to the list of requests after the sign-in.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_link_leads_to_its_page_after_the_sign_in() {
+    let env = TestEnv::start().await;
+    let mut browser = Browser::start(&env).await;
+    let (url, password) = (env.server.url(), env.password());
+    for (path, after) in [
+        ("audit/3", "audit/3"),
+        ("audit", "audit"),
+        ("audit?who=bob", "audit"),
+        ("audit/timeline?who=bob", "audit/timeline"),
+        ("audit/hosts", "audit/hosts"),
+        ("access", "access"),
+        ("passkey", "passkey"),
+        ("requests/2", "requests/2"),
+        ("requests", "requests"),
+        ("", "requests"),
+        ("sign-in?to=//evil.example", "requests"),
+        ("sign-in?to=sign-out", "requests"),
+    ] {
+        let seen = browser
+            .run(format!(
+                "const page = await open();
+                 await page.goto('{url}/web/{path}');
+                 await signIn(page, 'carol', '{password}');
+                 const seen = page.url();
+                 await page.context().close();
+                 return seen;"
+            ))
+            .await;
+        assert_eq!(seen, format!("{url}/web/{after}"), "{path}");
+    }
+    browser.close().await;
+    env.close().await;
+}
+
+/// A policy was one block of text, with `\u{a}` for each line break.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_policy_is_shown_line_by_line_and_proven_as_it_is() {
+    let env = TestEnv::new().signed_in(&["carol"]).start().await;
+    let mut browser = Browser::start(&env).await;
+    let present = std::fs::read_to_string(env.world().files().dir().join("policy.toml")).unwrap();
+    // A line break at the beginning, which a parser of HTML leaves out; more than other texts have.
+    let start = "\n\n# \u{202e}first \\u{a}\r\n\t# <b>second</b> &amp;\n";
+    let policy = format!("{start}{}\n{present}", "# long\n".repeat(1000));
+    env.replace_policy(&policy).await;
+    let index = env.ledger_size().await - 1;
+    visits(&mut browser, &env, "carol", &format!("/web/audit/{index}")).await;
+    let seen = browser
+        .run(format!(
+            "const page = keep.carol;
+             await page.waitForSelector('.lie, .proven');
+             const shown = page.locator('[data-field=\"/text\"]');
+             const honest = {{ proof: await page.innerText('#proof'), text: await shown.textContent(),
+               height: (await shown.boundingBox()).height, axe: await axe(page) }};
+             const other = await page.context().newPage();
+             await other.goto(new URL('/web/access', page.url()).href);
+             await page.route(/audit\\/{index}$/, async (route) => {{
+               const text = await other.evaluate(async (it) => (await fetch(it)).text(), route.request().url());
+               const body = text.replace('second&lt;', 'other&lt;');
+               return route.fulfill({{ contentType: 'text/html; charset=utf-8', body }});
+             }});
+             await page.reload();
+             await page.waitForSelector('.lie, .proven');
+             return {{ ...honest, lie: await page.innerText('#proof') }};"
+        ))
+        .await;
+    has_all(seen["proof"].as_str().unwrap(), &["Proven by your browser"]);
+    let expected = policy
+        .replace('\u{202e}', "\\u{202e}")
+        .replace('\r', "\\u{d}");
+    assert_eq!(seen["text"], expected);
+    assert!(seen["height"].as_f64().unwrap() > 200.0, "many lines");
+    assert_eq!(seen["axe"], json!([]));
+    has_all(seen["lie"].as_str().unwrap(), &["shows another text"]);
+    browser.close().await;
+    env.close().await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn who_may_not_audit_is_told_so_in_words() {
     let env = TestEnv::new().signed_in(&["bob"]).start().await;
@@ -277,7 +412,10 @@ async fn who_may_not_audit_is_told_so_in_words() {
     // Hashes prove, and show no event: they are open to every identity.
     assert_eq!(seen["proof"], json!(200));
     assert!(
-        seen["url"].as_str().unwrap().ends_with("/web/sign-in"),
+        seen["url"]
+            .as_str()
+            .unwrap()
+            .ends_with(&format!("/web/sign-in?to=audit/{serial}")),
         "{seen}"
     );
     browser.close().await;

@@ -5,14 +5,13 @@
 // The body has: `browser`, `keep` (an object that lasts), `open(options)` (a page in a context of
 // its own: another person's browser), `signIn(page, name, password)` and `axe(page)`.
 
-import { mkdirSync, readFileSync } from 'node:fs';
+import { readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { createInterface } from 'node:readline';
 
 import { chromium } from 'playwright-core';
 
 const [spki, folder] = process.argv.slice(2);
-mkdirSync(folder, { recursive: true });
 process.env.TMPDIR = folder;
 
 // For one element, or for the browser's start. Only a slow machine needs more than a second.
@@ -66,7 +65,7 @@ async function signIn(page, name, password) {
   await page.locator('#sign-in button').first().click();
   await page.fill('input[name=login]', name);
   await page.fill('input[name=password]', password);
-  await Promise.all([page.waitForURL(/\/web\/requests/), page.click('button[type=submit]')]);
+  await Promise.all([page.waitForURL(/\/web\/(requests|access|audit|passkey)/), page.click('button[type=submit]')]);
 }
 
 const axeSource = readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8');

@@ -1,6 +1,7 @@
 //! A real Chromium, driven by `playwright-core` in a process of its own (`tests/web/browser.mjs`).
 
 use std::{
+    os::unix::fs::FileTypeExt,
     path::{Path, PathBuf},
     process::Stdio,
     time::Duration,
@@ -9,6 +10,7 @@ use std::{
 use base64::{Engine, engine::general_purpose::STANDARD};
 use serde_json::Value;
 use sha2::{Digest, Sha256};
+use tempfile::TempDir;
 use tokio::{
     io::{AsyncBufReadExt, AsyncWriteExt, BufReader, Lines},
     process::{Child, ChildStdin, ChildStdout, Command},
@@ -27,6 +29,7 @@ pub(crate) struct Browser {
     process: Child,
     input: ChildStdin,
     output: Lines<BufReader<ChildStdout>>,
+    folder: TempDir,
 }
 
 impl Browser {
@@ -42,10 +45,11 @@ impl Browser {
             Path::new("/usr/bin/chromium").exists(),
             "chromium is missing: apt-get install chromium (tests/run does it)"
         );
+        let temporary = temporary();
         let mut process = Command::new(node())
             .arg(folder.join("browser.mjs"))
             .arg(spki(env))
-            .arg(env.folder().join("browser"))
+            .arg(temporary.path())
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .kill_on_drop(true)
@@ -57,6 +61,7 @@ impl Browser {
             process,
             input,
             output,
+            folder: temporary,
         }
     }
 
@@ -81,15 +86,26 @@ impl Browser {
         }
     }
 
-    /// Ends the browser in order.
+    /// Ends the browser in order, and removes its files.
     pub(crate) async fn close(self) {
         let Self {
-            mut process, input, ..
+            mut process,
+            input,
+            folder,
+            ..
         } = self;
         drop(input);
         let ended = timeout(PATIENCE, process.wait()).await;
         ended.expect("the browser does not end").unwrap();
+        folder.close().unwrap();
     }
+}
+
+/// A folder for the browser's temporary files. Its path is short and does not follow from the
+/// checkout's: Chromium binds a Unix socket below it, whose path has 107 bytes at most.
+fn temporary() -> TempDir {
+    let mut builder = tempfile::Builder::new();
+    builder.prefix("dp-").tempdir_in("/tmp").unwrap()
 }
 
 /// A node that is new enough: the one of the OIDC provider's tests, if there is one.
@@ -106,4 +122,25 @@ fn spki(env: &TestEnv) -> String {
     let (_, pem) = parse_x509_pem(&text).unwrap();
     let certificate = pem.parse_x509().unwrap();
     STANDARD.encode(Sha256::digest(certificate.public_key().raw))
+}
+
+/// In a checkout with a longer path than the author's, no browser started: its socket was below the
+/// target folder.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_browser_starts_in_a_checkout_of_any_path_and_leaves_no_file() {
+    let env = TestEnv::start().await;
+    let mut browser = Browser::start(&env).await;
+    browser.run("await open();").await;
+    let folder = browser.folder.path().to_owned();
+    let entries = std::fs::read_dir(&folder).unwrap();
+    let paths = entries.map(|it| it.unwrap().path().join("SingletonSocket"));
+    let socket = paths
+        .into_iter()
+        .find(|it| std::fs::symlink_metadata(it).is_ok_and(|it| it.file_type().is_socket()));
+    let socket = socket.expect("no socket of Chromium");
+    assert!(socket.as_os_str().len() < 64, "{}", socket.display());
+    assert!(!folder.starts_with(env!("CARGO_MANIFEST_DIR")));
+    browser.close().await;
+    assert!(!folder.exists(), "{}", folder.display());
+    env.close().await;
 }

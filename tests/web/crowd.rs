@@ -161,7 +161,7 @@ async fn sign_ins_do_not_queue_for_a_provider_that_is_silent() {
     let env = options.start().await;
     let url = env.server.url();
     let body =
-        |issuer: &str| json!({"issuer": issuer, "commitment": "A".repeat(43), "request": null});
+        |issuer: &str| json!({"issuer": issuer, "commitment": "A".repeat(43), "to": "requests"});
     let begun = Instant::now();
     let calls = (0..100).map(|_| {
         let call = begin(&env, &url, &body("silent"));

@@ -13,6 +13,8 @@ mod audit;
 mod browser;
 mod clocks;
 mod crowd;
+mod handover;
+mod hosts;
 mod links;
 mod passkeys;
 mod pictures;

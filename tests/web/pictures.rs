@@ -102,7 +102,7 @@ async fn pages_are_accessible_and_fit_a_phone_and_a_desktop_light_and_dark() {
                    ['locked', 'locked', 'h1'], ['signed-out', 'signed-out', 'h1'],
                    ['audit', 'audit', '.events'],
                    ['passkey', 'passkey', '#passkey button:enabled'],
-                   ['nothing', 'audit?who=bob%40example.con', '.notice'],
+                   ['nothing', 'audit?who=bob%40example.con', '.notice'], ['hosts', 'audit/hosts', 'h1'],
                    ['event', 'audit/{serial}', '.proven'], ['timeline', `audit/${{timeline}}`, 'svg'],
                    ['empty', 'audit/timeline?who=dave', 'h1'], ['refused', 'audit?since=x', 'h1'],
                  ]) {{

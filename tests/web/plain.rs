@@ -31,7 +31,9 @@ async fn every_answer_keeps_other_sites_caches_and_scripts_out() {
     let env = TestEnv::start().await;
     let (client, url) = (client(&env), env.server.url());
     for path in [
+        "/",
         "/web",
+        "/web/",
         "/web/sign-in",
         "/web/signed-out",
         "/web/requests",
@@ -44,6 +46,7 @@ async fn every_answer_keeps_other_sites_caches_and_scripts_out() {
         "/web/audit/3",
         "/web/audit/3/proof",
         "/web/audit/timeline",
+        "/web/audit/hosts",
         "/web/passkey",
         "/web/nothing",
         "/web/access.js",
@@ -82,6 +85,38 @@ async fn every_answer_keeps_other_sites_caches_and_scripts_out() {
         let is_file = path.contains('.');
         let caching = if is_file { "no-cache" } else { "no-store" };
         assert_eq!(header(&answer, "cache-control"), caching, "{path}");
+    }
+    env.close().await;
+}
+
+/// `/web/` and `/` answered 404 in plain text, and a wrong method an empty 405.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_front_leads_to_the_page_and_a_wrong_method_gets_a_sentence() {
+    let env = TestEnv::start().await;
+    let (client, url) = (client(&env), env.server.url());
+    for path in ["", "/", "/web", "/web/"] {
+        let answer = sent(client.get(format!("{url}{path}"))).await;
+        assert_eq!(answer.status(), StatusCode::SEE_OTHER, "{path:?}");
+        assert_eq!(header(&answer, "location"), "/web/requests", "{path:?}");
+    }
+    for (method, path, allowed) in [
+        ("POST", "/", "GET,HEAD"),
+        ("POST", "/web/requests", "GET,HEAD"),
+        ("PUT", "/web/sign-in", "GET,HEAD,POST"),
+        ("GET", "/web/requests/3/approve", "POST"),
+        ("DELETE", "/web/audit/3", "GET,HEAD"),
+    ] {
+        let method = method.parse().unwrap();
+        let answer = sent(client.request(method, format!("{url}{path}"))).await;
+        assert_eq!(answer.status(), StatusCode::METHOD_NOT_ALLOWED, "{path}");
+        assert_eq!(header(&answer, "allow"), allowed, "{path}");
+        let policy = header(&answer, "content-security-policy");
+        assert!(policy.starts_with("default-src 'none'"), "{path}");
+        let text = answer.text().await.unwrap();
+        assert!(
+            text.contains("does not take what your browser sent"),
+            "{path}: {text}"
+        );
     }
     env.close().await;
 }
@@ -134,7 +169,7 @@ pub(crate) fn begin(env: &TestEnv, origin: &str, body: &Value) -> RequestBuilder
 async fn another_sites_page_begins_and_ends_nothing() {
     let env = TestEnv::start().await;
     let (client, url) = (client(&env), env.server.url());
-    let good = json!({"issuer": "dev", "commitment": "A".repeat(43), "request": null});
+    let good = json!({"issuer": "dev", "commitment": "A".repeat(43)});
     let begun = sent(begin(&env, &url, &good)).await;
     assert_eq!(begun.status(), StatusCode::OK);
     for origin in [
@@ -183,7 +218,7 @@ async fn a_malformed_sign_in_is_refused_and_leads_nowhere_else() {
         ),
         (
             "an address",
-            json!({"issuer": "dev", "commitment": commitment, "request": "//evil.example"}),
+            json!({"issuer": "dev", "commitment": commitment, "to": "//evil.example"}),
         ),
         (
             "more",
@@ -197,7 +232,7 @@ async fn a_malformed_sign_in_is_refused_and_leads_nowhere_else() {
         let refused = sent(begin(&env, &url, &body)).await;
         assert_eq!(refused.status(), StatusCode::BAD_REQUEST, "{case}");
     }
-    let page = format!("{url}/web/sign-in?request=https://evil.example");
+    let page = format!("{url}/web/sign-in?to=https://evil.example");
     let page = sent(client(&env).get(page)).await;
     assert!(!page.text().await.unwrap().contains("evil.example"));
     env.close().await;
@@ -205,7 +240,7 @@ async fn a_malformed_sign_in_is_refused_and_leads_nowhere_else() {
 
 /// The cookie and the state of a sign-in that was begun.
 pub(crate) async fn begun(env: &TestEnv) -> (String, String, String) {
-    let body = json!({"issuer": "dev", "commitment": "A".repeat(43), "request": 3});
+    let body = json!({"issuer": "dev", "commitment": "A".repeat(43), "to": "requests/3"});
     let answer = sent(begin(env, &env.server.url(), &body)).await;
     let cookie = header(&answer, "set-cookie");
     assert!(cookie.starts_with("__Host-daypass-sign-in="), "{cookie}");
@@ -308,7 +343,7 @@ async fn an_answer_of_one_provider_is_never_taken_to_another() {
         .start()
         .await;
     let (client, url) = (client(&env), env.server.url());
-    let body = json!({"issuer": "npm", "commitment": "A".repeat(43), "request": 3});
+    let body = json!({"issuer": "npm", "commitment": "A".repeat(43), "to": "requests/3"});
     let begun_there = sent(begin(&env, &url, &body)).await;
     let there = header(&begun_there, "set-cookie")
         .split(';')

@@ -163,10 +163,8 @@ function signIn(panel) {
       enable(false);
       try {
         const { commitment } = await makeKey();
-        const { request } = panel.dataset;
-        const afterwards = request === undefined ? null : Number(request);
-        const issuer = button.dataset.issuer;
-        const { url } = await post('/web/sign-in', { issuer, commitment, request: afterwards });
+        const { to } = panel.dataset;
+        const { url } = await post('/web/sign-in', { issuer: button.dataset.issuer, commitment, to });
         location.assign(url);
       } catch (error) {
         tell(error.message);
@@ -180,7 +178,7 @@ function signIn(panel) {
 
 function again(form) {
   const link = document.createElement('a');
-  link.href = `/web/sign-in?request=${form.dataset.id}`;
+  link.href = `/web/sign-in?to=requests/${form.dataset.id}`;
   link.textContent = 'Sign in again';
   document.getElementById('trouble').append(' ', link);
 }

@@ -28,6 +28,22 @@ pub(in crate::web) struct Found {
     pub(in crate::web) before: Option<u64>,
     /// Sentences about unknown names.
     pub(in crate::web) near: Vec<String>,
+    /// Why there was no search.
+    pub(in crate::web) fault: Option<String>,
+}
+
+impl Found {
+    /// No search, because of what was typed.
+    pub(in crate::web) fn refused(form: Form, fault: String) -> Self {
+        Self {
+            form,
+            rows: Vec::new(),
+            is_full: false,
+            before: None,
+            near: Vec::new(),
+            fault: Some(fault),
+        }
+    }
 }
 
 /// The search, and the locks in force.
@@ -41,12 +57,16 @@ pub(in crate::web) fn audit(session: &Session, found: &Found, locks: &[v1::Lock]
             a href="/web/audit?event=denied" { "Denials" }
             a href="/web/audit?event=policy_loaded" { "Policies" }
             a href="/web/audit/timeline" { "Timeline" }
+            a href="/web/audit/hosts" { "Hosts" }
             a href="#locks" { "Locks" }
         }
+        @if let Some(fault) = &found.fault { p class="notice" role="alert" { (plain(fault)) } }
         (form(&found.form))
         h2 { "Events, newest first" }
         @for sentence in &found.near { p class="notice" { (plain(sentence)) } }
-        @if found.rows.is_empty() {
+        @if found.fault.is_some() {
+            p { "No search: mend what is named above." }
+        } @else if found.rows.is_empty() {
             p { @if found.before.is_some() { "No event fits so far." } @else { "No event fits." } }
         } @else {
             (table(&found.rows))
@@ -61,8 +81,8 @@ pub(in crate::web) fn audit(session: &Session, found: &Found, locks: &[v1::Lock]
         }
         (self::locks(locks))
         p class="small" {
-            code { "daypass hosts" } " lists the known hosts, and what each of them has fetched; on a host, "
-            code { "daypass host doctor" } " shows how old its list of revoked passes is. The whole ledger is verified by "
+            a href="/web/audit/hosts" { "Hosts" }
+            " shows which revoked passes each known host refuses. The whole ledger is verified by "
             code { "daypass ledger verify" } "."
         }
     })

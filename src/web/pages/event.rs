@@ -14,7 +14,7 @@ use crate::{
     unix_seconds::{UnixSeconds, moment},
     web::{
         sessions::Session,
-        view::{duration, plain, short},
+        view::{duration, lines, plain, short},
     },
 };
 
@@ -63,6 +63,7 @@ const PARTS: [(&str, &[&str]); 4] = [
             "/jump",
             "/through",
             "/count",
+            LINES,
             "/reasons",
             "/identities",
         ],
@@ -92,6 +93,9 @@ const PARTS: [(&str, &[&str]); 4] = [
         ],
     ),
 ];
+
+/// Path of a text of many lines: a policy.
+const LINES: &str = "/text";
 
 /// Paths of times in Unix seconds.
 const SECONDS: [&str; 5] = [
@@ -194,7 +198,12 @@ fn field(field: &Field, now: UnixSeconds) -> Markup {
         div {
             dt { bdi { (short(&name, 120)) } }
             dd {
-                bdi data-field=(field.path) { (plain(&text)) }
+                @if field.path == LINES {
+                    // A parser of HTML leaves out a line break at the beginning.
+                    pre data-field=(field.path) tabindex="0" { "\n" (lines(&text)) }
+                } @else {
+                    bdi data-field=(field.path) { (plain(&text)) }
+                }
                 @if let Some(seconds) = seconds(field) {
                     span class="small" { (moment(seconds)) ", " (distance(seconds, now)) }
                 }

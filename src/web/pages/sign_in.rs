@@ -4,13 +4,10 @@ use axum::response::Html;
 use maud::html;
 
 use super::frame::{needs_script, page};
+use crate::web::target::Target;
 
-/// The page to sign in, with the names of the issuers. `request` is shown afterwards.
-pub(in crate::web) fn sign_in(
-    server: &str,
-    issuers: &[&str],
-    request: Option<u64>,
-) -> Html<String> {
+/// The page to sign in, with the names of the issuers. `target` is shown afterwards.
+pub(in crate::web) fn sign_in(server: &str, issuers: &[&str], target: Target) -> Html<String> {
     page(
         "Sign in",
         None,
@@ -21,7 +18,7 @@ pub(in crate::web) fn sign_in(
                 "Your browser makes a key for this sign-in. It cannot be copied out of this browser, and \
                  it signs what you decide."
             }
-            div class="actions" id="sign-in" data-request=[request] {
+            div class="actions" id="sign-in" data-to=(target) {
                 @for issuer in issuers {
                     button type="button" class="button" data-issuer=(issuer) disabled {
                         "Sign in with " (issuer)

@@ -39,18 +39,26 @@ const AXIS: usize = 26;
 /// Parts of the time axis.
 const PARTS: u64 = 6;
 
-/// The page of the timeline. `form`: who, host, since, until, as they were typed.
+/// The page of the timeline. `form`: who, host, since, until, as they were typed. A sentence in the
+/// place of the chart says what is wrong with them.
 pub(in crate::web) fn timeline(
     session: &Session,
     form: [&str; 4],
     host_groups: &BTreeSet<String>,
-    chart: &Chart,
+    chart: Result<&Chart, &String>,
 ) -> Html<String> {
     Frame::new("Timeline", Some(session)).wide().page(&html! {
         p class="back" { a href="/web/audit" { "Audit" } }
         h1 { "Timeline" }
         p { "Who could do what, when: each bar is a pass, from its issue to its end." }
+        @if let Err(fault) = chart { p class="notice" role="alert" { (plain(fault)) } }
         (self::form(form, host_groups))
+        @if let Ok(chart) = chart { (passes(chart)) }
+    })
+}
+
+fn passes(chart: &Chart) -> Markup {
+    html! {
         @for sentence in &chart.near { p class="notice" { (plain(sentence)) } }
         @if chart.is_cut {
             p class="notice" {
@@ -81,7 +89,7 @@ pub(in crate::web) fn timeline(
             h2 { "The same as a table, newest first" }
             (table(&chart.bars))
         }
-    })
+    }
 }
 
 fn form([who, host, since, until]: [&str; 4], host_groups: &BTreeSet<String>) -> Markup {
