@@ -118,6 +118,24 @@ enum Command {
     Help(help::Args),
 }
 
+/// The error of these words without the variables of options: with them, the usage names options
+/// that were not typed.
+fn without_variables(
+    command: clap::Command,
+    words: &[std::ffi::OsString],
+    error: clap::Error,
+) -> clap::Error {
+    match forgetting(command).try_get_matches_from(words) {
+        Err(same) if same.kind() == error.kind() => same,
+        Ok(_) | Err(_) => error,
+    }
+}
+
+fn forgetting(command: clap::Command) -> clap::Command {
+    let forget = |arg: clap::Arg| arg.env(clap::builder::Resettable::Reset);
+    command.mut_args(forget).mut_subcommands(forgetting)
+}
+
 impl Cli {
     /// Reads this process's command line.
     ///
@@ -126,7 +144,12 @@ impl Cli {
     pub fn of_process() -> Result<Self, clap::Error> {
         let mut command = help::with_pages(Self::command());
         let words = ssh::argv::ordered(std::env::args_os(), &mut command)?;
-        let matches = command.try_get_matches_from(words)?;
+        let matches = match command.try_get_matches_from_mut(&words) {
+            Ok(matches) => matches,
+            // Help and version are errors too. Help names the variables.
+            Err(error) if !error.use_stderr() => return Err(error),
+            Err(error) => return Err(without_variables(command, &words, error)),
+        };
         Self::from_arg_matches(&matches)
     }
 

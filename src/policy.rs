@@ -170,6 +170,11 @@ impl Policy {
         }
     }
 
+    /// The host groups.
+    pub(crate) fn hosts(&self) -> &hosts::Hosts {
+        &self.hosts
+    }
+
     /// All host-name patterns of `[hosts]`.
     pub(crate) fn host_patterns(&self) -> Vec<&str> {
         self.hosts.patterns().collect()

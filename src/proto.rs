@@ -2,6 +2,7 @@
 //! check, and the error details that both sides read.
 
 pub mod ask;
+pub(crate) mod search;
 pub mod status;
 pub(crate) mod usage;
 pub mod v1;

@@ -179,7 +179,12 @@ async fn show(global: &Global, client: &Client, serial: u64, zone: &Zone) -> Res
     let (entry, checkpoint) = client.entry(serial).await?;
     let mut event = entry.event()?;
     let others = match client.related(serial, &named(&event)).await {
-        Ok(others) => others,
+        Ok((others, is_cut)) => {
+            if is_cut {
+                global.say("note: more events belong to this one than are listed");
+            }
+            others
+        }
         Err(error) => {
             global.say(&format!("note: related events are not listed: {error}"));
             Vec::new()
@@ -280,7 +285,12 @@ async fn export(global: &Global, client: &Client, out: &Path) -> Result<(), Fail
     let mut aside = tempfile::Builder::new()
         .prefix(".daypass-")
         .tempfile_in(folder)
-        .map_err(failed)?;
+        .map_err(|error| {
+            // It names the file beside, which no reader knows.
+            let text = error.to_string();
+            let cause = text.split(" at path ").next().unwrap_or(&text);
+            failed(io::Error::other(cause))
+        })?;
     let progress = Progress::events();
     let mut file = io::BufWriter::new(aside.as_file_mut());
     let exported = client.verified_export(&mut file, None, |events| progress.show(events));

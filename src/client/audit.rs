@@ -66,15 +66,15 @@ impl Entry {
 }
 
 impl Signed {
-    /// Up to `limit` entries: from index `from` on, or without it the newest first.
+    /// Up to `limit` entries from index `from` on.
     ///
     /// # Errors
     /// Returns [`Error::Denied`] if the policy does not allow this identity to read the ledger.
-    pub(crate) async fn entries(&self, from: Option<u64>, limit: u32) -> Result<Vec<Entry>, Error> {
+    pub(crate) async fn entries(&self, from: u64, limit: u32) -> Result<Vec<Entry>, Error> {
         let request = v1::ListRequest {
-            from: from.unwrap_or(u64::MAX),
+            from,
             limit,
-            newest_first: from.is_none(),
+            newest_first: false,
             filter: None,
         };
         let request = authorized(&self.login, request)?;
@@ -151,7 +151,7 @@ impl Client {
     }
 
     async fn proven(&self, signed: &Signed, serial: u64) -> Result<(Entry, Checkpoint), Error> {
-        let entry = signed.entries(Some(serial), 1).await?.into_iter().next();
+        let entry = signed.entries(serial, 1).await?.into_iter().next();
         let entry = entry
             .filter(|entry| entry.index == serial)
             .ok_or_else(|| Error::other(format!("the ledger has no entry {serial}")))?;

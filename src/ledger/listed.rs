@@ -14,7 +14,10 @@ pub(crate) fn rows(events: &[Value], approvals: &[Value]) -> Vec<Row> {
     let approvers = approvers(approvals);
     let row = |event: &Value| {
         let mut row = Row::of(event);
+        // A denial of a request was not approved.
+        let is_pass = event.pointer("/type").and_then(Value::as_str) == Some("issued");
         let request = event.pointer("/ask/request").and_then(Value::as_u64);
+        let request = request.filter(|_| is_pass);
         if let Some(labels) = request.and_then(|request| approvers.get(&request)) {
             row.set("APPROVED BY", labels.join(", "));
         }
@@ -314,6 +317,15 @@ mod tests {
         assert_eq!(rows[1], ["denials", "alice@example.com", "", count]);
         let count = "36 more denials of 20 identities: HOST 6, NOT_ALLOWED 30";
         assert_eq!(rows[2], ["denials", "", "", count]);
+    }
+
+    #[test]
+    fn a_pass_was_approved_and_a_denial_of_its_request_was_not() {
+        let event = |kind| serde_json::json!({ "type": kind, "ask": { "request": 5 } });
+        let approval = serde_json::json!({ "request": 5, "who": { "label": "carol" } });
+        let rows = rows(&[event("issued"), event("denied")], &[approval]);
+        let approvers = rows.iter().map(|row| row.cells[7].as_str());
+        assert_eq!(approvers.collect::<Vec<_>>(), ["carol", ""]);
     }
 
     #[test]

@@ -14,7 +14,7 @@ use super::event::{
     Actor, Covered, Event, EventKind, ForeignLogin, HostJoined, LockTarget, RequestDecision,
     RequestDetails, RevokeTarget, kinds::EMERGENCY,
 };
-use crate::ssh::permissions::Permissions;
+use crate::ssh::{permissions::Permissions, principal::group};
 
 /// A property that an event has or lacks: 48 bits of a hash, so that SQLite stores it in six bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -93,6 +93,54 @@ pub(crate) struct Question {
     pub(crate) valid: Option<(u64, u64)>,
     /// A part of the reason or comment, in any case.
     pub(crate) reason: Option<String>,
+    /// A host. One of the groups has its terms ([`AtHost::terms`]).
+    pub(crate) host: Option<AtHost>,
+}
+
+/// The events of a host or host group, and the passes that hold there.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct AtHost {
+    /// Events with one of these are of it.
+    pub(crate) named: Vec<Term>,
+    /// Groups of the host: passes with a login of theirs hold there. Other events of a group are
+    /// not of this host.
+    pub(crate) groups: Vec<Term>,
+    /// Passes with a login of no group count too: they hold on hosts that were set up without one.
+    pub(crate) plain: bool,
+}
+
+impl AtHost {
+    /// An event that counts has one of these.
+    pub(crate) fn terms(&self) -> Vec<Term> {
+        let passes = ["issued", "requested"].map(Term::kind);
+        let passes = passes.into_iter().filter(|_| self.plain);
+        let all = self.named.iter().chain(&self.groups).copied().chain(passes);
+        all.collect()
+    }
+
+    fn matches(&self, event: &Event, terms: &BTreeSet<Term>) -> bool {
+        let has = |all: &[Term]| all.iter().any(|term| terms.contains(term));
+        has(&self.named)
+            || logins(event).is_some() && has(&self.groups)
+            || self.plain && has_plain_login(event)
+    }
+}
+
+/// The logins of a pass, or of a request for one.
+fn logins(event: &Event) -> Option<&BTreeSet<String>> {
+    if let EventKind::Issued(issued) = &event.what {
+        return Some(&issued.permissions.principals);
+    }
+    if let EventKind::Requested(asked) = &event.what {
+        return Some(&asked.permissions.principals);
+    }
+    None
+}
+
+/// Whether this is a pass, or a request for one, with a login that names no host group.
+pub(crate) fn has_plain_login(event: &Event) -> bool {
+    let mut logins = logins(event).into_iter().flatten();
+    logins.any(|login| group(login).is_none())
 }
 
 impl Question {
@@ -102,6 +150,10 @@ impl Question {
         let unreviewed = Term::unreviewed();
         let has = |term: &Term| *term == unreviewed || terms.contains(term);
         self.groups.iter().all(|group| group.iter().any(has))
+            && self
+                .host
+                .as_ref()
+                .is_none_or(|host| host.matches(event, &terms))
             && self.since.is_none_or(|since| event.at >= since)
             && self.until.is_none_or(|until| event.at < until)
             && self.valid.is_none_or(|(from, to)| {

@@ -4,6 +4,9 @@
 //! the ledger and checked against the filter. One call works for a bounded time; the answer says
 //! from which event on it is complete.
 
+mod lookups;
+mod names;
+
 use std::{collections::BTreeSet, time::Duration};
 
 use time::OffsetDateTime;
@@ -17,24 +20,19 @@ use super::{
 use crate::{
     identity::Identity,
     ledger::{
-        Event, EventKind,
-        near::near,
-        search::{Question, Term},
+        Event,
+        search::{AtHost, Question, Term},
         state::State,
     },
 };
-
-/// Identities of one name that are searched.
-const IDENTITIES: usize = 256;
+pub(super) use lookups::every_event;
+use lookups::{approvals, ends, redeemed};
 
 /// Proposed events that are read at once.
 const READ: usize = 256;
 
 /// The time after which a search ends with what it has.
 const BUDGET: Duration = Duration::from_millis(80);
-
-/// Requests whose approvals are looked up for one answer.
-const REQUESTS: usize = 200;
 
 /// Conditions on events. All that are set must hold.
 #[derive(Clone, Debug, Default)]
@@ -56,10 +54,12 @@ pub(crate) struct Filter {
     pub(crate) unreviewed: bool,
     /// Events that name the event of this index.
     pub(crate) about: Option<u64>,
+    /// With a host: passes with plain logins too.
+    pub(crate) plain_logins: bool,
 }
 
 /// Events that fit, newest first.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(crate) struct Page {
     pub(crate) entries: Vec<(u64, Vec<u8>)>,
     /// The ledger's size when the search began.
@@ -68,10 +68,21 @@ pub(crate) struct Page {
     pub(crate) searched_from: u64,
     /// Approvals of the requests that listed passes redeemed.
     pub(crate) approvals: Vec<Vec<u8>>,
-    /// Names near `who`, if nothing was found and the ledger has seen no such name.
+    /// Names near `who`, if nothing was found and no event has such a name.
     pub(crate) unknown_who: Option<Vec<String>>,
-    /// Names near `role`, if nothing was found and the policy has no such role.
+    /// Names near `role`, if nothing was found and neither the policy nor an event has such a role.
     pub(crate) unknown_role: Option<Vec<String>>,
+    /// Names near `host`, as for `role`.
+    pub(crate) unknown_host: Option<Vec<String>>,
+    /// Whether approvals may be missing.
+    pub(crate) approvals_missing: bool,
+    /// Whether passes may be listed that had ended.
+    pub(crate) ends_missing: bool,
+    /// Whether a name stands for more identities or hosts than were searched.
+    pub(crate) names_left_out: bool,
+    /// Passes with plain logins that are not of the host and fit otherwise, of those that were
+    /// looked at, and whether there may be more.
+    pub(crate) plain_passes: (u64, bool),
 }
 
 /// Searches from index `from` down for at most `limit` events.
@@ -87,45 +98,172 @@ pub(crate) async fn search(
 ) -> Result<Page, Error> {
     check_may_audit(authority, identity)?;
     authority.store.follow().await?;
-    let (size, begun) = (authority.store.size(), Instant::now());
-    let question = question(authority, filter);
-    let (mut entries, mut requests) = (Vec::new(), BTreeSet::new());
-    let (mut bytes, mut next) = (0_usize, from);
-    let searched_from = 'search: loop {
-        let room = READ.max(limit).min(1000);
-        let found = authority.store.find(&question, (next, size), room).await;
-        for (at, leaf) in authority.store.leaves(&found.positions).await? {
-            let event = Event::parse(&leaf).ok();
-            let fits = |event: &Event| question.matches(event);
-            let is_open = |event: &Event| !filter.unreviewed || has_open_review(authority, event);
-            let Some(event) = event.filter(fits).filter(is_open) else {
+    let at_host = filter.host.as_ref();
+    let at_host = at_host.map(|host| names::at_host(authority, host, filter.plain_logins));
+    let (at_host, is_cut) = at_host.unzip();
+    let (question, are_people_cut) = question(authority, filter, at_host);
+    let mut search = Search {
+        authority,
+        filter,
+        limit,
+        bytes: 0,
+        requests: BTreeSet::new(),
+        page: Page {
+            size: authority.store.size(),
+            names_left_out: are_people_cut || is_cut.unwrap_or(false),
+            ..Page::default()
+        },
+    };
+    search.page.searched_from = search.take(&question, from).await?;
+    search.page.plain_passes = search.plain_passes(&question, from).await?;
+    search.finish().await
+}
+
+/// Approvals of the requests that these passes redeemed, and whether these are all.
+///
+/// # Errors
+/// Returns [`Error::Store`] if the ledger cannot be read.
+pub(crate) async fn approvals_of(
+    authority: &Authority,
+    leaves: &[(u64, Vec<u8>)],
+    size: u64,
+) -> Result<(Vec<Vec<u8>>, bool), Error> {
+    let events = leaves
+        .iter()
+        .filter_map(|(_, leaf)| Event::parse(leaf).ok());
+    let requests = events.filter_map(|event| redeemed(&event)).collect();
+    approvals(authority, &requests, size).await
+}
+
+/// A search under way.
+struct Search<'a> {
+    authority: &'a Authority,
+    filter: &'a Filter,
+    limit: usize,
+    /// Bytes of the events that were taken.
+    bytes: usize,
+    /// Requests that passes redeemed.
+    requests: BTreeSet<u64>,
+    page: Page,
+}
+
+impl Search<'_> {
+    /// Takes events from index `from` down. Returns the index from which on all were taken.
+    async fn take(&mut self, question: &Question, from: u64) -> Result<u64, Error> {
+        let (begun, mut next) = (Instant::now(), from);
+        loop {
+            let (store, size) = (&self.authority.store, self.page.size);
+            let room = READ.max(self.limit).min(1000);
+            let found = store.find(question, (next, size), room).await;
+            for (at, leaf, event) in self.fitting(question, &found.positions).await? {
+                self.bytes = self.bytes.saturating_add(leaf.len());
+                let taken = self.page.entries.len();
+                let is_full = taken >= self.limit || self.bytes > MAX_PAGE_BYTES;
+                if is_full && taken > 0 {
+                    return Ok(at.saturating_add(1));
+                }
+                self.requests.extend(redeemed(&event));
+                self.page.entries.push((at, leaf));
+            }
+            match found.next {
+                None => return Ok(0),
+                Some(rest) if begun.elapsed() > BUDGET => return Ok(rest.saturating_add(1)),
+                Some(rest) => next = rest,
+            }
+        }
+    }
+
+    /// The events of these indices that fit, with index and leaf.
+    async fn fitting(
+        &mut self,
+        question: &Question,
+        indices: &[u64],
+    ) -> Result<Vec<(u64, Vec<u8>, Event)>, Error> {
+        let leaves = self.authority.store.leaves(indices).await?;
+        let mut fitting = Vec::new();
+        for (at, leaf) in leaves {
+            let Ok(event) = Event::parse(&leaf) else {
                 continue;
             };
-            bytes = bytes.saturating_add(leaf.len());
-            let is_full = entries.len() >= limit || bytes > MAX_PAGE_BYTES;
-            if is_full && !entries.is_empty() {
-                break 'search at.saturating_add(1);
+            let is_open = !self.filter.unreviewed || has_open_review(self.authority, &event);
+            if is_open && question.matches(&event) {
+                fitting.push((at, leaf, event));
             }
-            requests.extend(redeemed(&event));
-            entries.push((at, leaf));
         }
-        match found.next {
-            None => break 0,
-            Some(rest) if begun.elapsed() > BUDGET => break rest.saturating_add(1),
-            Some(rest) => next = rest,
+        if let Some((from, _)) = question.valid.filter(|_| !fitting.is_empty()) {
+            let passes = fitting.iter().map(|(at, ..)| *at);
+            let (ends, is_whole) = ends(self.authority, passes, self.page.size).await?;
+            fitting.retain(|(at, ..)| ends.get(at).is_none_or(|end| *end > from));
+            self.page.ends_missing |= !is_whole;
         }
-    };
-    let approvals = approvals(authority, &requests, size).await?;
-    let is_nothing = entries.is_empty() && searched_from == 0;
-    let named = |name: &Option<String>| name.clone().filter(|_| is_nothing);
-    Ok(Page {
-        entries,
-        size,
-        searched_from,
-        approvals,
-        unknown_who: named(&filter.who).and_then(|name| near_people(authority, &name)),
-        unknown_role: named(&filter.role).and_then(|name| near_roles(authority, &name)),
-    })
+        Ok(fitting)
+    }
+
+    /// Counts passes with plain logins that fit but for the host, among the newest ones; and
+    /// whether there may be more. They hold on hosts that were set up without a host group.
+    async fn plain_passes(&mut self, question: &Question, from: u64) -> Result<(u64, bool), Error> {
+        let (authority, filter) = (self.authority, self.filter);
+        let wants_passes = filter.kinds.is_empty() || filter.kinds.iter().any(|it| it == "issued");
+        let asks = filter.host.is_some() && filter.about.is_none() && !filter.plain_logins;
+        if !wants_passes || !asks {
+            return Ok((0, false));
+        }
+        let passes = Filter {
+            kinds: vec!["issued".to_owned()],
+            ..filter.clone()
+        };
+        let plain = AtHost {
+            plain: true,
+            ..AtHost::default()
+        };
+        let (mut wider, _) = self::question(authority, &passes, Some(plain));
+        let found = self.count_plain((question, &wider), from).await?;
+        let policy = authority.policy();
+        let roles = policy.roles().iter().filter(|role| role.hosts.is_empty());
+        let roles: Vec<_> = roles.map(|role| Term::role(&role.name)).collect();
+        if found != (0, true) || roles.is_empty() {
+            return Ok(found);
+        }
+        // Most passes are of roles with hosts.
+        wider.groups.push(roles);
+        self.count_plain((question, &wider), from).await
+    }
+
+    async fn count_plain(
+        &mut self,
+        (question, wider): (&Question, &Question),
+        from: u64,
+    ) -> Result<(u64, bool), Error> {
+        let range = (from, self.page.size);
+        let found = self.authority.store.find(wider, range, READ).await;
+        let fitting = self.fitting(wider, &found.positions).await?;
+        let mut count = 0;
+        for (_, _, event) in fitting {
+            count += u64::from(!question.matches(&event));
+        }
+        Ok((count, found.next.is_some()))
+    }
+
+    /// Adds what belongs to the events, and what explains that there are none.
+    async fn finish(mut self) -> Result<Page, Error> {
+        let (authority, filter) = (self.authority, self.filter);
+        let (approvals, is_whole) = approvals(authority, &self.requests, self.page.size).await?;
+        self.page.approvals = approvals;
+        self.page.approvals_missing = !is_whole;
+        if !self.page.entries.is_empty() || self.page.searched_from > 0 {
+            return Ok(self.page);
+        }
+        if let Some(name) = &filter.who {
+            self.page.unknown_who = names::near_people(authority, name).await?;
+        }
+        if let Some(name) = &filter.role {
+            self.page.unknown_role = names::near_roles(authority, name).await?;
+        }
+        if let Some(name) = &filter.host {
+            self.page.unknown_host = names::near_hosts(authority, name).await?;
+        }
+        Ok(self.page)
+    }
 }
 
 /// The ledger's state knows each open review.
@@ -136,39 +274,16 @@ fn has_open_review(authority: &Authority, event: &Event) -> bool {
     })
 }
 
-/// Names near an unknown one of a person. Keys are not names.
-fn near_people(authority: &Authority, name: &str) -> Option<Vec<String>> {
-    if name.starts_with("SHA256:") {
-        return None;
-    }
-    authority.store.state(|state| {
-        let is_unknown = state.called(name).is_empty();
-        is_unknown.then(|| state.near_people(name))
-    })
-}
-
-/// Names near one of no role in force. Roles of earlier policies are not known.
-fn near_roles(authority: &Authority, name: &str) -> Option<Vec<String>> {
-    let policy = authority.policy();
-    let roles = || policy.roles().iter().map(|role| role.name.as_str());
-    let is_unknown = roles().all(|role| role != name);
-    is_unknown.then(|| near(name, roles()))
-}
-
-fn question(authority: &Authority, filter: &Filter) -> Question {
-    let mut groups = Vec::new();
+/// The question of a filter, and whether a name stands for more identities than it has.
+fn question(authority: &Authority, filter: &Filter, host: Option<AtHost>) -> (Question, bool) {
+    let (mut groups, mut is_cut) = (Vec::new(), false);
     if let Some(name) = &filter.who {
-        let called = authority.store.state(|state| state.called(name));
-        let called = called.iter().take(IDENTITIES);
-        let identities = called.map(|one| Term::identity(&one.issuer, &one.subject));
-        groups.push(
-            identities
-                .chain([Term::name(name), Term::key(name)])
-                .collect(),
-        );
+        let (terms, is_more) = names::of_person(authority, name);
+        groups.push(terms);
+        is_cut = is_more;
     }
     groups.extend(filter.role.iter().map(|role| vec![Term::role(role)]));
-    groups.extend(filter.host.iter().map(|host| vec![Term::host(host)]));
+    groups.extend(host.as_ref().map(AtHost::terms));
     groups.extend(filter.about.map(|index| vec![Term::about(index)]));
     if filter.unreviewed {
         groups.push(vec![Term::unreviewed()]);
@@ -181,81 +296,13 @@ fn question(authority: &Authority, filter: &Filter) -> Question {
     if filter.valid.is_some() {
         groups.push(vec![Term::kind("issued")]);
     }
-    Question {
+    let question = Question {
         groups,
         since: filter.since,
         until: filter.until,
         valid: filter.valid,
         reason: filter.reason.clone(),
-    }
-}
-
-/// The request that a pass redeemed.
-fn redeemed(event: &Event) -> Option<u64> {
-    let EventKind::Issued(issued) = &event.what else {
-        return None;
+        host,
     };
-    issued.ask.request
-}
-
-async fn approvals(
-    authority: &Authority,
-    requests: &BTreeSet<u64>,
-    size: u64,
-) -> Result<Vec<Vec<u8>>, Error> {
-    // The newest ones, which are listed first.
-    let wanted: Vec<_> = requests.iter().rev().take(REQUESTS).copied().collect();
-    if wanted.is_empty() {
-        return Ok(Vec::new());
-    }
-    let about = wanted.iter().map(|request| Term::about(*request)).collect();
-    let question = Question {
-        groups: vec![about, vec![Term::kind("approved")]],
-        ..Question::default()
-    };
-    let is_approval = |leaf: &[u8]| match Event::parse(leaf).map(|event| event.what) {
-        Ok(EventKind::Approved(decided)) => wanted.contains(&decided.request),
-        Ok(_) | Err(_) => false,
-    };
-    // An approval is behind its request.
-    let lowest = wanted.last().copied().unwrap_or_default();
-    let (found, _) = found(authority, &question, (lowest, size), BUDGET).await?;
-    let leaves = found.into_iter().map(|(_, leaf)| leaf);
-    Ok(leaves.filter(|leaf| is_approval(leaf)).collect())
-}
-
-/// The events from index `lowest` to below `size` that fit the question, newest first. None if
-/// they are not found in time.
-///
-/// # Errors
-/// Returns [`Error::Store`] if the ledger cannot be read.
-pub(super) async fn every_event(
-    authority: &Authority,
-    question: &Question,
-    range: (u64, u64),
-    budget: Duration,
-) -> Result<Option<Vec<(u64, Vec<u8>)>>, Error> {
-    let (mut found, is_all) = found(authority, question, range, budget).await?;
-    let fits = |leaf: &[u8]| Event::parse(leaf).is_ok_and(|event| question.matches(&event));
-    found.retain(|(_, leaf)| fits(leaf));
-    Ok(is_all.then_some(found))
-}
-
-/// The events that the index proposes, and whether these are all.
-async fn found(
-    authority: &Authority,
-    question: &Question,
-    (lowest, size): (u64, u64),
-    budget: Duration,
-) -> Result<(Vec<(u64, Vec<u8>)>, bool), Error> {
-    let (mut found, mut next, begun) = (Vec::new(), Some(size), Instant::now());
-    while let Some(from) = next.filter(|next| *next > lowest) {
-        if begun.elapsed() >= budget && from < size {
-            return Ok((found, false));
-        }
-        let proposed = authority.store.find(question, (from, size), 1000).await;
-        found.extend(authority.store.leaves(&proposed.positions).await?);
-        next = proposed.next;
-    }
-    Ok((found, true))
+    (question, is_cut)
 }

@@ -61,6 +61,11 @@ impl Hosts {
             .map(|pattern| pattern.source.as_str())
     }
 
+    /// The names of all groups, in order.
+    pub(crate) fn groups(&self) -> impl Iterator<Item = &str> {
+        self.groups.keys().map(String::as_str)
+    }
+
     /// Whether `host`, as the user typed it, belongs to `group`. Ignores case.
     pub(crate) fn belongs(&self, host: &str, group: &str) -> bool {
         let host = host.to_ascii_lowercase();

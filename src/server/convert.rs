@@ -116,12 +116,17 @@ pub(super) fn explanation(explanation: Explanation) -> v1::RoleExplanation {
     }
 }
 
-/// Converts a range of ledger leaves.
-pub(super) fn page(page: audit::LeafRange) -> v1::ListResponse {
+/// Converts a range of ledger leaves, with approvals and whether these are all.
+pub(super) fn page(
+    page: audit::LeafRange,
+    (approvals, is_whole): (Vec<Vec<u8>>, bool),
+) -> v1::ListResponse {
     let entries = page.entries.into_iter();
     v1::ListResponse {
         events: entries.map(|(_, event)| event).collect(),
         size: page.size,
+        approvals,
+        approvals_missing: !is_whole,
         ..v1::ListResponse::default()
     }
 }

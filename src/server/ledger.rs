@@ -41,7 +41,9 @@ impl Ledger for Services {
             };
             let Some(filter) = request.filter else {
                 let page = audit::list(&self.authority, &identity, range).await?;
-                return Ok(convert::page(page));
+                let approvals = search::approvals_of(&self.authority, &page.entries, page.size);
+                let approvals = approvals.await?;
+                return Ok(convert::page(page, approvals));
             };
             let (filter, most) = (convert::filter(filter)?, range.limit as usize);
             let page = (range.from, most);

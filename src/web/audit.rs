@@ -99,6 +99,9 @@ async fn found(caller: &Caller, form: Result<Query<Form>, QueryRejection>) -> Re
     let filter = form.filter(now()).map_err(malformed)?;
     let from = form.highest().map_err(malformed)?;
     let found = search(caller, filter, from, PAGE as usize).await?;
+    let mut near = found.near;
+    let plain = plain_passes(found.plain_passes);
+    near.extend(plain.map(|passes| format!("{passes} Plain logins too lists them.")));
     let rows = rows(&found.events, &found.approvals);
     let is_full = rows.len() >= PAGE as usize;
     Ok(Found {
@@ -106,7 +109,7 @@ async fn found(caller: &Caller, form: Result<Query<Form>, QueryRejection>) -> Re
         rows,
         is_full,
         before: Some(found.searched_from).filter(|from| *from > 0),
-        near: found.near,
+        near,
         fault: None,
     })
 }
@@ -120,6 +123,9 @@ pub(super) struct SearchResult {
     pub(super) searched_from: u64,
     /// Sentences about names that nothing has, with those that are spelled nearly alike.
     pub(super) near: Vec<String>,
+    /// Passes with plain logins that are not of the host and fit otherwise, and whether there may
+    /// be more.
+    pub(super) plain_passes: (u64, bool),
 }
 
 /// Up to `limit` events that fit, from index `from` down.
@@ -166,11 +172,50 @@ pub(super) async fn search(
         found
             .near
             .extend(unknown("role", &filter.role, answer.unknown_role));
+        found
+            .near
+            .extend(unknown("host", &filter.host, answer.unknown_host));
+        if call == 0 {
+            found.plain_passes = (answer.plain_passes, answer.plain_passes_more);
+        }
+        let missing = (answer.approvals_missing, answer.ends_missing);
+        found.say_missing(missing, answer.names_left_out);
         if found.searched_from == 0 {
             break;
         }
     }
     Ok(found)
+}
+
+impl SearchResult {
+    /// Says once what an answer may lack, or have too much.
+    fn say_missing(&mut self, (approvals, ends): (bool, bool), names: bool) {
+        for (is_so, sentence) in [approvals, ends, names].into_iter().zip(INCOMPLETE) {
+            if is_so && !self.near.iter().any(|it| it == sentence) {
+                self.near.push(sentence.to_owned());
+            }
+        }
+    }
+}
+
+/// What an answer may lack, or have too much.
+const INCOMPLETE: [&str; 3] = [
+    "Names may be missing in Approved by: the server did not find all in time.",
+    "Some of these passes may have been revoked before: the server did not find all revocations in time.",
+    "The name stands for more identities or hosts than were searched.",
+];
+
+/// A sentence about passes that are not of the host, and hold on some hosts all the same.
+pub(super) fn plain_passes((count, is_more): (u64, bool)) -> Option<String> {
+    let passes = match (count, is_more) {
+        (0, _) => return None,
+        (1, false) => "1 more pass has".to_owned(),
+        (count, false) => format!("{count} more passes have"),
+        (count, true) => format!("At least {count} more passes have"),
+    };
+    Some(format!(
+        "{passes} plain logins, for hosts without a host group."
+    ))
 }
 
 fn unknown(kind: &str, name: &str, unknown: Option<v1::list_response::Unknown>) -> Option<String> {

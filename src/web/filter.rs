@@ -6,7 +6,10 @@ use url::form_urlencoded::Serializer;
 
 use crate::{
     ledger::moment::{Moment, utc_day},
-    proto::v1,
+    proto::{
+        search::{HOST_BYTES, REASON_BYTES, ROLE_BYTES, WHO_BYTES, problem},
+        v1,
+    },
 };
 
 /// Conditions as they were typed. Empty ones count as none.
@@ -22,6 +25,7 @@ pub(super) struct Form {
     pub(super) until: String,
     pub(super) valid_on: String,
     pub(super) unreviewed: String,
+    pub(super) plain_logins: String,
     /// Events below this index: the next page.
     pub(super) before: String,
 }
@@ -30,7 +34,7 @@ impl Form {
     /// The conditions on the wire.
     ///
     /// # Errors
-    /// Returns a sentence about a time that is none.
+    /// Returns a sentence about a time that cannot be read, or a text that is none.
     pub(super) fn filter(&self, now: OffsetDateTime) -> Result<v1::Filter, String> {
         let start = |name, word: &str| Ok::<_, String>(moment(name, word, now)?.0);
         let (since, until) = (start("Since", &self.since)?, start("Until", &self.until)?);
@@ -38,22 +42,22 @@ impl Form {
             return Err("Until is not after Since.".to_owned());
         }
         let (valid_from, valid_to) = moment("Valid on", &self.valid_on, now)?;
-        let text = |text: &String| text.trim().to_owned();
         Ok(v1::Filter {
-            who: text(&self.who),
-            role: text(&self.role),
-            host: text(&self.host),
+            who: text("Who", &self.who, WHO_BYTES)?,
+            role: text("Role", &self.role, ROLE_BYTES)?,
+            host: text("Host", &self.host, HOST_BYTES)?,
             kinds: match self.event.trim() {
                 "" => Vec::new(),
                 kind => vec![kind.to_owned()],
             },
-            reason: text(&self.reason),
+            reason: text("Text in the reason", &self.reason, REASON_BYTES)?,
             since,
             until,
             valid_from,
             valid_to,
             unreviewed: !self.unreviewed.is_empty(),
             about: None,
+            plain_logins: !self.plain_logins.is_empty(),
         })
     }
 
@@ -83,10 +87,23 @@ impl Form {
             ("until", &self.until),
             ("valid_on", &self.valid_on),
             ("unreviewed", &self.unreviewed),
+            ("plain_logins", &self.plain_logins),
             ("before", &before),
         ];
         let given = pairs.into_iter().filter(|(_, value)| !value.is_empty());
         Serializer::new(String::new()).extend_pairs(given).finish()
+    }
+}
+
+/// The text of a field, without spaces around it. Empty: no condition.
+///
+/// # Errors
+/// Returns a sentence that names the field.
+pub(super) fn text(name: &str, value: &str, most: usize) -> Result<String, String> {
+    let value = value.trim();
+    match problem(value, most) {
+        Some(problem) => Err(format!("{name} {problem}.")),
+        None => Ok(value.to_owned()),
     }
 }
 
@@ -99,9 +116,7 @@ pub(super) fn moment(name: &str, word: &str, now: OffsetDateTime) -> Result<(u64
         "" => Ok((0, 0)),
         word => {
             let times = Moment::parse(word, now, utc_day).and_then(Moment::seconds);
-            let wrong =
-                || format!("{name} is no time: use 7d, 2026-01-05 or 2026-01-05T09:00:00Z.");
-            times.ok_or_else(wrong)
+            times.map_err(|instead| format!("{name} is not read as a time: {instead}."))
         }
     }
 }
@@ -150,10 +165,27 @@ mod tests {
     }
 
     #[test]
+    fn a_text_that_no_event_has_is_named_by_its_field() {
+        let long = "x".repeat(HOST_BYTES + 1);
+        for (who, host, expected) in [
+            ("a\nb", "", "Who holds control characters."),
+            ("", &*long, "Host is longer than 253 bytes."),
+        ] {
+            let form = Form {
+                who: who.to_owned(),
+                host: host.to_owned(),
+                ..Form::default()
+            };
+            assert_eq!(form.filter(NOW), Err(expected.to_owned()));
+        }
+    }
+
+    #[test]
     fn wrong_times_and_pages_are_named() {
         for (since, until) in [
             ("x", ""),
-            ("", "yesterday"),
+            ("", "soon"),
+            ("2026-11-28T23:59:00", ""),
             ("1d", "2d"),
             ("1960-01-01", ""),
         ] {

@@ -15,11 +15,11 @@ use serde_json::Value;
 use time::OffsetDateTime;
 
 use super::{
-    audit::{in_words, search},
+    audit::{in_words, plain_passes, search},
     caller::{Caller, NoCaller},
     environment::now,
     fault::Fault,
-    filter::moment,
+    filter::{moment, text},
     pages::{self, Chart},
     reading::fault_page,
     site::Site,
@@ -27,7 +27,10 @@ use super::{
 };
 use crate::{
     ledger::event::{Event, EventKind, Issued},
-    proto::v1,
+    proto::{
+        search::{HOST_BYTES, WHO_BYTES},
+        v1,
+    },
     unix_seconds::UnixSeconds,
     web::lanes::Bar,
 };
@@ -104,15 +107,27 @@ async fn chart(caller: &Caller, form: &Form, now: OffsetDateTime) -> Result<Char
         return Err(malformed("Until is not after Since.".to_owned()));
     }
     let filter = v1::Filter {
-        who: form.who.trim().to_owned(),
-        host: form.host.trim().to_owned(),
+        who: text("Who", &form.who, WHO_BYTES).map_err(malformed)?,
+        host: text("Host", &form.host, HOST_BYTES).map_err(malformed)?,
         kinds: vec!["issued".to_owned()],
         valid_from: since,
         valid_to: until.saturating_add(1),
         ..v1::Filter::default()
     };
     // One more than is shown, so that it is known whether some are left out.
-    let found = search(caller, filter, u64::MAX - 1, BARS + 1).await?;
+    let mut found = search(caller, filter.clone(), u64::MAX - 1, BARS + 1).await?;
+    match found.plain_passes {
+        (0, _) => (),
+        // Few passes are of that time, so all that could log in are found.
+        (_, false) => {
+            let wider = v1::Filter {
+                plain_logins: true,
+                ..filter
+            };
+            found = search(caller, wider, u64::MAX - 1, BARS + 1).await?;
+        }
+        (_, true) => found.near.extend(plain_passes(found.plain_passes)),
+    }
     let mut bars: Vec<Bar> = found.events.into_iter().filter_map(bar).collect();
     let is_cut = bars.len() > BARS || found.searched_from > 0;
     bars.truncate(BARS);

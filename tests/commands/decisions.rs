@@ -373,19 +373,20 @@ async fn the_text_of_each_policy_is_read_back_byte_for_byte() {
     let command = format!("text: daypass ledger policy {}", &first[..12]);
     assert!(event.stdout.contains(&command), "{event:?}");
 
-    for (case, hash, expected) in [
+    for (case, hash, code, expected) in [
         (
             "unknown",
             "0123456789abcdef",
+            1,
             "no text of a policy whose hash begins with",
         ),
-        ("no hash", "POLICY.TOML", "64 digits of lower-case hex"),
-        ("too long", &"a".repeat(65), "64 digits of lower-case hex"),
+        ("no hash", "POLICY.TOML", 2, "use the 64 hex digits"),
+        ("too long", &"a".repeat(65), 2, "use the 64 hex digits"),
     ] {
         let done = terminal
             .run(&["ledger", "policy", hash])
             .await
-            .exits(case, 1);
+            .exits(case, code);
         assert!(done.stderr.contains(expected), "{case}: {done:?}");
     }
     let denied = env.terminal("mallory");

@@ -17,7 +17,7 @@ use crate::{
 };
 
 /// Options of a server in this process that knows hosts.
-fn knowing(options: EnvOptions) -> EnvOptions {
+pub(crate) fn knowing(options: EnvOptions) -> EnvOptions {
     let file = options.folder().join("host_ca_key");
     files::write_key(&file, &files::new_key());
     options.configuration(SECTION.replace("host_ca_key", &file.display().to_string()))

@@ -24,6 +24,7 @@ mod hosts;
 mod keeping;
 mod ledger;
 mod ledger_key;
+mod listing;
 mod on_behalf;
 mod pasted;
 mod policy;

@@ -1,7 +1,9 @@
 //! `daypass ledger list`: events by person, role, host, kind, reason and time.
 
+mod notes;
+
 use serde_json::{Value, json};
-use time::{Date, OffsetDateTime, format_description::well_known::Iso8601};
+use time::OffsetDateTime;
 
 use super::shown::set_zone;
 use crate::{
@@ -19,8 +21,12 @@ use crate::{
         moment::Moment,
         near::near,
     },
-    proto::v1,
+    proto::{
+        search::{HOST_BYTES, REASON_BYTES, ROLE_BYTES, WHO_BYTES, problem},
+        v1,
+    },
 };
+use notes::{beside, notes, unknown};
 
 /// Options of the list. All conditions must hold.
 #[derive(Clone, Debug, clap::Args)]
@@ -38,9 +44,14 @@ pub(super) struct Listing {
     /// Events with this role.
     #[arg(long, help_heading = WHICH)]
     role: Option<String>,
-    /// Events with this host, host group or bastion.
+    /// Events with this host, host group or bastion, and passes that hold there: by a login of a
+    /// host's group, or asked for a host of the group.
     #[arg(long, help_heading = WHICH)]
     host: Option<String>,
+    /// With --host: also passes with plain logins (root), which hold on each host that was set up
+    /// without a host group.
+    #[arg(long, requires = "host", help_heading = WHICH)]
+    plain_logins: bool,
     /// Events of this kind, such as issued or policy_loaded; emergency: passes, denials and reviews
     /// of emergencies. Can be repeated.
     #[arg(long = "event", value_name = "KIND", value_parser = kind, help_heading = WHICH)]
@@ -48,8 +59,8 @@ pub(super) struct Listing {
     /// Events with this text in the reason or comment, in any case.
     #[arg(long, value_name = "TEXT", help_heading = WHICH)]
     reason: Option<String>,
-    /// Events at this time or later: 7d, 2026-01-05 or 2026-01-05T09:00:00Z. A day is of the zone
-    /// in which times are shown.
+    /// Events at this time or later: 7d, today, 2026-01-05 or 2026-01-05T09:00:00Z. A day is of the
+    /// zone in which times are shown.
     #[arg(long, value_name = "TIME", help_heading = WHICH)]
     since: Option<String>,
     /// Events before this time.
@@ -77,10 +88,11 @@ const MOST_PAGES: usize = 20;
 
 const WHICH: &str = "Which events";
 
-const FILTERS: [&str; 10] = [
+const FILTERS: [&str; 11] = [
     "who",
     "role",
     "host",
+    "plain_logins",
     "events",
     "reason",
     "since",
@@ -119,69 +131,60 @@ impl Listing {
             false => Zone::of(global.format),
         };
         let filter = self.filter(now, &zone)?;
-        self.say_zone(global, &zone);
-        let found = match (self.from, filter) {
-            (None, Some(filter)) => {
-                let from = match self.before {
-                    None => u64::MAX - 1,
-                    Some(before) => before.checked_sub(1).ok_or_else(|| {
-                        usage("invalid --before 0: there is no event below the first one")
-                    })?,
-                };
-                signed.search(filter, from, self.limit).await?
-            }
-            (None, None) if global.format == Format::Text => SearchResult {
-                entries: self.newest(global, signed).await?,
-                ..SearchResult::default()
-            },
-            (from, _) => SearchResult {
-                entries: signed.entries(from, self.limit).await?,
-                ..SearchResult::default()
-            },
+        self.say_zone(global, now, &zone);
+        let is_any = filter == v1::Filter::default() && self.before.is_none();
+        let found = match self.from {
+            Some(from) => signed.upwards(from, self.limit).await?,
+            None if is_any && global.format == Format::Text => self.newest(global, signed).await?,
+            None => signed.search(filter, self.highest()?, self.limit).await?,
         };
         self.print(global, &found, &zone)
     }
 
+    /// The highest index that is searched.
+    fn highest(&self) -> Result<u64, Failure> {
+        let Some(before) = self.before else {
+            return Ok(u64::MAX - 1);
+        };
+        let highest = before.checked_sub(1);
+        highest.ok_or_else(|| usage("invalid --before 0: there is no event below the first one"))
+    }
+
     /// The newest events, without those that only fill the ledger after a restore: a thousand of
     /// them would hide what happened.
-    async fn newest(&self, global: &Global, signed: &Signed) -> Result<Vec<Entry>, Failure> {
-        let limit = self.limit as usize;
-        let (mut kept, mut left_out) = (Vec::new(), 0);
-        let mut page = signed.entries(None, self.limit).await?;
+    async fn newest(&self, global: &Global, signed: &Signed) -> Result<SearchResult, Failure> {
+        let (limit, any) = (self.limit as usize, v1::Filter::default);
+        let mut found = signed.search(any(), u64::MAX - 1, self.limit).await?;
+        let mut left_out = leave_out_skipped(&mut found)?;
         for _ in 0..MOST_PAGES {
-            let Some(oldest) = page.last().map(|entry| entry.index) else {
+            let Some(from) = found.searched_from.checked_sub(1) else {
                 break;
             };
-            for entry in page {
-                if entry.event()?.get("type").and_then(Value::as_str) == Some("skipped") {
-                    left_out += 1;
-                } else if kept.len() < limit {
-                    kept.push(entry);
-                }
-            }
-            if left_out == 0 || kept.len() >= limit || oldest == 0 {
+            if left_out == 0 || found.entries.len() >= limit {
                 break;
             }
-            let before = oldest.saturating_sub(PAGE.into());
-            let older = u32::try_from(oldest - before).unwrap_or(PAGE);
-            page = signed.entries(Some(before), older).await?;
-            // The server gave fewer, so these are not the ones before.
-            if page.last().is_none_or(|last| last.index + 1 != oldest) {
-                break;
-            }
-            page.reverse();
+            let mut more = signed.search(any(), from, PAGE).await?;
+            left_out += leave_out_skipped(&mut more)?;
+            found.entries.append(&mut more.entries);
+            found.approvals.append(&mut more.approvals);
+            found.approvals_missing |= more.approvals_missing;
+            found.searched_from = more.searched_from;
+        }
+        if found.entries.len() > limit {
+            found.entries.truncate(limit);
+            let lowest = found.entries.last().map(|entry| entry.index);
+            found.searched_from = lowest.unwrap_or(found.searched_from);
         }
         if left_out > 0 {
             global.say(&format!(
                 "note: {left_out} entries are left out that a restore skipped; --event skipped lists them"
             ));
         }
-        Ok(kept)
+        Ok(found)
     }
 
-    /// The conditions; none if there is no option.
-    fn filter(&self, now: OffsetDateTime, zone: &Zone) -> Result<Option<v1::Filter>, Failure> {
-        let text = |option: &Option<String>| option.clone().unwrap_or_default();
+    /// The conditions.
+    fn filter(&self, now: OffsetDateTime, zone: &Zone) -> Result<v1::Filter, Failure> {
         let bound = |name: &str, option: &Option<String>| match option {
             None => Ok(0),
             Some(word) => moment(name, word, now, zone).map(|(start, _)| start),
@@ -197,28 +200,36 @@ impl Listing {
             None => (0, 0),
             Some(word) => moment("--valid-on", word, now, zone)?,
         };
-        let filter = v1::Filter {
-            who: text(&self.who),
-            role: text(&self.role),
-            host: text(&self.host),
+        Ok(v1::Filter {
+            who: condition("--who", &self.who, ("name a person", WHO_BYTES))?,
+            role: condition("--role", &self.role, ("name a role", ROLE_BYTES))?,
+            host: condition(
+                "--host",
+                &self.host,
+                ("name a host or host group", HOST_BYTES),
+            )?,
             kinds: self.events.clone(),
-            reason: text(&self.reason),
+            reason: condition(
+                "--reason",
+                &self.reason,
+                ("write a part of it", REASON_BYTES),
+            )?,
             since,
             until,
             valid_from,
             valid_to,
             unreviewed: self.unreviewed,
             about: None,
-        };
-        let is_any = filter == v1::Filter::default() && self.before.is_none();
-        Ok((!is_any).then_some(filter))
+            plain_logins: self.plain_logins,
+        })
     }
 
     /// Says whose days were meant, if they are not those of UTC: an answer without events shows no
     /// zone.
-    fn say_zone(&self, global: &Global, zone: &Zone) {
+    fn say_zone(&self, global: &Global, now: OffsetDateTime, zone: &Zone) {
         let words = [&self.since, &self.until, &self.valid_on];
-        let is_day = |word: &&String| Date::parse(word, &Iso8601::DATE).is_ok();
+        let read = |word: &str| Moment::parse(word, now, |day| zone.day(day));
+        let is_day = |word: &&String| matches!(read(word), Ok(Moment::Day(..)));
         let day = words.into_iter().flatten().find(is_day);
         if let Some((day, zone)) = day.zip(zone.name()) {
             global.say(&format!(
@@ -236,6 +247,7 @@ impl Listing {
         let options = [
             ("--who", &self.who, &found.unknown_who),
             ("--role", &self.role, &found.unknown_role),
+            ("--host", &self.host, &found.unknown_host),
         ];
         for (option, name, near) in options {
             if let Some((name, near)) = name.as_ref().zip(near.as_ref()) {
@@ -254,13 +266,19 @@ impl Listing {
             write_bytes(csv(&rows, clean).as_bytes())?;
         } else {
             let before = Some(found.searched_from).filter(|from| *from > 0);
-            let all = match before {
-                None => json!({ "events": events }),
-                Some(before) => json!({ "events": events, "before": before }),
-            };
+            let mut all = json!({ "events": events });
+            for (name, index) in [("before", before), ("from", found.next)] {
+                if let Some((index, all)) = index.zip(all.as_object_mut()) {
+                    all.insert(name.to_owned(), index.into());
+                }
+            }
             global.print(&all, |_| text(rows, zone))?;
         }
         self.say_unknown(global, found);
+        notes(found).iter().for_each(|note| global.say(note));
+        if let Some(next) = found.next {
+            global.say(&format!("more: add --from {next}"));
+        }
         let is_full = events.len() >= self.limit as usize;
         match (found.searched_from, is_full) {
             (0, _) => (),
@@ -273,17 +291,18 @@ impl Listing {
     }
 }
 
-fn unknown(option: &str, name: &str, near: &[String]) -> String {
-    format!("note: {option} {name:?} is unknown here{}", beside(near))
-}
-
-/// Names with a similar spelling, in brackets; nothing if there are none.
-fn beside(near: &[String]) -> String {
-    if near.is_empty() {
-        return String::new();
+/// Takes out the entries that a restore skipped. Returns their number.
+fn leave_out_skipped(found: &mut SearchResult) -> Result<usize, Failure> {
+    let mut kept = Vec::new();
+    let entries = std::mem::take(&mut found.entries);
+    let all = entries.len();
+    for entry in entries {
+        if entry.event()?.get("type").and_then(Value::as_str) != Some("skipped") {
+            kept.push(entry);
+        }
     }
-    let near: Vec<_> = near.iter().map(|name| clean(name)).collect();
-    format!(" (near: {})", near.join(", "))
+    found.entries = kept;
+    Ok(all - found.entries.len())
 }
 
 /// The table. On a terminal, it fits.
@@ -318,15 +337,33 @@ fn shown(rows: &[Row]) -> Vec<Vec<String>> {
     std::iter::once(heads).chain(rows).collect()
 }
 
+/// The text of an option, which empty text on the wire would leave out: a variable that is not set
+/// must not list everything.
+///
+/// # Errors
+/// Returns code 2 for an empty text, or one that the server would refuse.
+fn condition(
+    option: &str,
+    value: &Option<String>,
+    (instead, most): (&str, usize),
+) -> Result<String, Failure> {
+    let Some(value) = value else {
+        return Ok(String::new());
+    };
+    if value.trim().is_empty() {
+        return Err(usage(&format!("invalid {option} {value:?}: {instead}")));
+    }
+    match problem(value, most) {
+        Some(problem) => Err(usage(&format!("invalid {option}: it {problem}"))),
+        None => Ok(value.clone()),
+    }
+}
+
 /// Beginning and end of a time, in Unix seconds: a day of this zone, or one second. A duration
 /// means so long ago.
 fn moment(name: &str, word: &str, now: OffsetDateTime, zone: &Zone) -> Result<(u64, u64), Failure> {
     let times = Moment::parse(word, now, |day| zone.day(day)).and_then(Moment::seconds);
-    times.ok_or_else(|| {
-        usage(&format!(
-            "invalid {name} {word:?}: use 7d, 2026-01-05 or 2026-01-05T09:00:00Z"
-        ))
-    })
+    times.map_err(|instead| usage(&format!("invalid {name} {word:?}: {instead}")))
 }
 
 fn usage(message: &str) -> Failure {
@@ -341,33 +378,19 @@ mod tests {
     use super::*;
 
     #[test]
-    fn times_are_days_moments_and_durations() {
+    fn an_invalid_time_names_its_option_and_the_form() {
         let now = datetime!(2026-11-29 12:00 UTC);
-        let day = datetime!(2026-11-22 0:00 UTC).unix_timestamp();
-        let day = u64::try_from(day).unwrap();
-        for (word, expected) in [
-            ("2026-11-22", (day, day + 86_400)),
-            ("2026-11-22T00:00:00Z", (day, day + 1)),
-            ("2026-11-22T01:00:00+01:00", (day, day + 1)),
-            ("7d", (day + 43_200, day + 43_201)),
-        ] {
-            assert_eq!(
-                moment("--since", word, now, &Zone::UTC).unwrap(),
-                expected,
-                "{word}"
-            );
-        }
-        for word in [
-            "",
-            "yesterday",
-            "2026-13-01",
-            "1960-01-01",
-            "9999999999y",
-            "-1d",
-            "\u{0662}d",
+        for (word, instead) in [
+            ("soon", "use 7d, today, 2026-01-05 or 2026-01-05T09:00:00Z"),
+            (
+                "2026-11-30T23:00:00",
+                "a time of day needs seconds and an offset, as in 2026-01-05T09:00:00Z or 2026-01-05T09:00:00+01:00",
+            ),
+            ("9999-12-31", "use a time from 1970-01-02 to 9999-12-30"),
         ] {
             let refused = moment("--since", word, now, &Zone::UTC).unwrap_err();
-            assert!(refused.message.starts_with("invalid --since"), "{word}");
+            let expected = format!("invalid --since {word:?}: {instead}");
+            assert_eq!(refused.message, expected, "{word}");
         }
     }
 }

@@ -8,6 +8,7 @@ use time::format_description::well_known::Rfc3339;
 use crate::{
     cli::{
         Failure, Global,
+        failure::Code,
         output::{clean_lines, write_bytes},
     },
     client::Client,
@@ -23,6 +24,26 @@ struct Shown<'a> {
     text: &'a str,
 }
 
+/// Bytes of a hash in hex.
+const HASH: usize = 64;
+
+/// The beginning of a hash as the ledger has it.
+///
+/// # Errors
+/// Returns code 2 for what begins no hash: an empty one would mean the policy in force.
+fn beginning(word: &str) -> Result<String, Failure> {
+    let is_beginning = !word.is_empty() && word.len() <= HASH;
+    if is_beginning && word.bytes().all(|byte| byte.is_ascii_hexdigit()) {
+        return Ok(word.to_ascii_lowercase());
+    }
+    Err(Failure::new(
+        Code::Usage,
+        format!(
+            "invalid HASH {word:?}: use the 64 hex digits of a policy's hash, or the first ones of them"
+        ),
+    ))
+}
+
 /// Prints the policy whose hash begins so; the one in force without a hash. The bytes are the
 /// file's, unless they would reach a terminal that they could command.
 pub(super) async fn run(
@@ -30,7 +51,8 @@ pub(super) async fn run(
     client: &Client,
     hash: Option<&str>,
 ) -> Result<(), Failure> {
-    let (found, checkpoint) = client.policy_text(hash.unwrap_or_default()).await?;
+    let hash = hash.map(beginning).transpose()?.unwrap_or_default();
+    let (found, checkpoint) = client.policy_text(&hash).await?;
     if global.is_json() {
         let shown = Shown {
             policy: &found.policy,

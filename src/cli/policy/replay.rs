@@ -96,11 +96,8 @@ impl Args {
 fn since(text: &str, now: OffsetDateTime) -> Result<OffsetDateTime, Failure> {
     // The table has times in UTC.
     let moment = Moment::parse(text, now, utc_day);
-    moment.map(|moment| moment.start()).ok_or_else(|| {
-        Failure::new(
-            Code::Usage,
-            format!("invalid --since {text:?}: use 30d, 2026-01-05 or 2026-01-05T09:00:00Z"),
-        )
+    moment.map(|moment| moment.start()).map_err(|instead| {
+        Failure::new(Code::Usage, format!("invalid --since {text:?}: {instead}"))
     })
 }
 

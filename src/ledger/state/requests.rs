@@ -168,8 +168,8 @@ impl Requests {
             Rejection::new(
                 Rule::NoSuchRequest,
                 format!(
-                    "there is no request {id} now: `daypass requests` lists yours, and `daypass ledger show {id}` has one \
-                     that ended long ago"
+                    "there is no request {id} now: `daypass requests` lists yours; if it ended long ago, `daypass ledger \
+                     show {id}` has it"
                 ),
             )
         })

@@ -138,7 +138,7 @@ pub(crate) async fn get(
     let policy = &authority.policy();
     let reader = Reader { policy, identity };
     if !reader.may_see(&request) {
-        return Err(Error::Rejection(unknown(id)));
+        return Err(unknown(authority, id));
     }
     reader.read(authority, request, now).await
 }
@@ -174,21 +174,24 @@ pub(in crate::operations) async fn current(
 /// The request as this server has it now.
 pub(in crate::operations) fn find(authority: &Authority, id: u64) -> Result<Request, Error> {
     let found = authority.store.state(|state| state.request(id).cloned());
-    found.ok_or_else(|| Error::Rejection(unknown(id)))
+    found.ok_or_else(|| unknown(authority, id))
 }
 
 /// The stored bytes of a request's event.
 pub(in crate::operations) async fn event(authority: &Authority, id: u64) -> Result<Vec<u8>, Error> {
     let mut entries = authority.store.entries(id, 1).await?;
     let event = entries.pop().map(|(_, event)| event);
-    event.ok_or_else(|| Error::Rejection(unknown(id)))
+    event.ok_or_else(|| unknown(authority, id))
 }
 
-fn unknown(id: u64) -> Rejection {
-    Rejection::new(
-        Rule::NoSuchRequest,
+fn unknown(authority: &Authority, id: u64) -> Error {
+    let size = authority.store.size();
+    let detail = if id < size {
         format!(
-            "there is no request {id} that you may see (`daypass ledger show {id}` has one that ended long ago)"
-        ),
-    )
+            "there is no request {id} that you may see; if it ended long ago, `daypass ledger show {id}` has it"
+        )
+    } else {
+        format!("there is no request {id}: the ledger has {size} entries")
+    };
+    Error::Rejection(Rejection::new(Rule::NoSuchRequest, detail))
 }

@@ -1,10 +1,7 @@
 //! Bounds of the texts that a caller sends, and the error for a field beyond them. Pure.
 
-use crate::{proto::status::Field, ssh::printable::is_active};
-
-pub(super) const ROLE_BYTES: usize = 128;
-pub(super) const HOST_BYTES: usize = 253;
-pub(super) const REASON_BYTES: usize = 1024;
+pub(super) use crate::proto::search::{HOST_BYTES, REASON_BYTES, ROLE_BYTES};
+use crate::proto::{search::problem, status::Field};
 
 /// Largest number of serials in one question.
 const SERIALS: usize = 256;
@@ -66,11 +63,8 @@ pub(super) fn text(
     value: &str,
     most: usize,
 ) -> Result<Option<String>, Malformed> {
-    if value.len() > most {
-        return Err(malformed(field, format!("is longer than {most} bytes")));
-    }
-    if value.chars().any(is_active) {
-        return Err(malformed(field, "holds control characters"));
+    if let Some(problem) = problem(value, most) {
+        return Err(malformed(field, problem));
     }
     Ok((!value.is_empty()).then(|| value.to_owned()))
 }

@@ -6,11 +6,8 @@ use super::bounds::{HOST_BYTES, Malformed, REASON_BYTES, ROLE_BYTES, malformed, 
 use crate::{
     ledger::event::kinds::{EMERGENCY, KINDS},
     operations::search::{Filter, Page},
-    proto::v1,
+    proto::{search::WHO_BYTES, v1},
 };
-
-/// Most bytes of a name: more than any subject or e-mail address has.
-const WHO_BYTES: usize = 512;
 
 /// Converts the conditions of a search.
 pub(in crate::server) fn filter(wire: v1::Filter) -> Result<Filter, Malformed> {
@@ -53,6 +50,7 @@ pub(in crate::server) fn filter(wire: v1::Filter) -> Result<Filter, Malformed> {
         valid,
         unreviewed: wire.unreviewed,
         about: wire.about,
+        plain_logins: wire.plain_logins,
     })
 }
 
@@ -76,6 +74,12 @@ pub(in crate::server) fn found(page: Page) -> v1::ListResponse {
         approvals: page.approvals,
         unknown_who: page.unknown_who.map(names),
         unknown_role: page.unknown_role.map(names),
+        unknown_host: page.unknown_host.map(names),
+        approvals_missing: page.approvals_missing,
+        ends_missing: page.ends_missing,
+        names_left_out: page.names_left_out,
+        plain_passes: page.plain_passes.0,
+        plain_passes_more: page.plain_passes.1,
     }
 }
 
@@ -149,6 +153,7 @@ mod tests {
                 who, role, host, kinds, reason, since, until, valid_from, valid_to,
                 unreviewed: true,
                 about: Some(since),
+                plain_logins: true,
             };
             if let Ok(filter) = filter(wire) {
                 prop_assert!(filter.kinds.len() <= KINDS.len() + 1);

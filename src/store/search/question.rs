@@ -66,8 +66,10 @@ async fn step(
     let mut rarest: Option<(usize, u64)> = None;
     for (place, group) in question.groups.iter().enumerate() {
         let mut bottom = low;
-        for term in group {
-            bottom = bottom.max(window(connection, *term, (low, top)).await?);
+        if !are_few(connection, group, (low, top)).await? {
+            for term in group {
+                bottom = bottom.max(window(connection, *term, (low, top)).await?);
+            }
         }
         if rarest.is_none_or(|(_, least)| bottom < least) {
             rarest = Some((place, bottom));
@@ -120,6 +122,36 @@ pub(super) fn step_sql(sizes: &[usize], driver: usize) -> String {
         "SELECT DISTINCT p.position FROM posting p WHERE p.term IN ({own}) \
          AND p.position BETWEEN ?1 AND ?2{others} ORDER BY p.position DESC LIMIT ?3"
     )
+}
+
+/// Terms from which on one statement counts the events of all.
+const MANY: usize = 8;
+
+/// Whether many terms have at most [`STEP`] events between two indices, so that no window is
+/// needed.
+async fn are_few(
+    connection: &mut SqliteConnection,
+    group: &[Term],
+    (low, top): (u64, u64),
+) -> Result<bool, sqlx::Error> {
+    if group.len() < MANY {
+        return Ok(false);
+    }
+    let places: Vec<_> = (4..4 + group.len()).map(|at| format!("?{at}")).collect();
+    let counted = format!(
+        "SELECT count(*) FROM (SELECT 1 FROM posting \
+         WHERE term IN ({}) AND position BETWEEN ?1 AND ?2 LIMIT ?3)",
+        places.join(", ")
+    );
+    let mut query = sqlx::query_scalar(AssertSqlSafe(counted))
+        .bind(ledger::position(low))
+        .bind(ledger::position(top))
+        .bind(STEP + 1);
+    for term in group {
+        query = query.bind(term.0);
+    }
+    let count: i64 = query.fetch_one(connection).await?;
+    Ok(count <= STEP)
 }
 
 /// The lowest index of a window with at most [`STEP`] events of this term.

@@ -137,6 +137,8 @@ fn questions() -> impl Strategy<Value = Question> {
         (0_u8..4).prop_map(|n| vec![Term::host(&format!("GROUP{n}"))]),
         Just(vec![Term::kind("issued"), Term::kind("locked")]),
         Just(vec![Term::kind("reviewed")]),
+        // As many as a name or a list of passes can have.
+        (0_u64..200).prop_map(|n| (n..n + 40).map(Term::about).collect()),
         (0_u64..200).prop_map(|n| vec![Term::about(n)]),
     ];
     let time = || prop::option::of(-100_i64..2000);
@@ -160,6 +162,7 @@ fn questions() -> impl Strategy<Value = Question> {
             until: until.map(moment),
             valid: valid.map(|(from, length)| (second(from), second(from + length))),
             reason: reason.map(|n| format!("inc-{n}")),
+            host: None,
         }
     })
 }

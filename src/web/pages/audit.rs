@@ -114,6 +114,10 @@ fn form(form: &Form) -> Markup {
                 input type="checkbox" name="unreviewed" value="on" checked[!form.unreviewed.is_empty()];
                 " Open reviews only"
             }
+            label class="check" {
+                input type="checkbox" name="plain_logins" value="on" checked[!form.plain_logins.is_empty()];
+                " With a host: plain logins too"
+            }
             div class="actions" { button type="submit" { "Search" } }
         }
     }
