@@ -2,14 +2,14 @@
 
 use std::io;
 
-/// The operating system's own error. That of a temporary file also names the file, which the user
-/// never sees, and whose path left no room for the reason in a host's report.
+/// The error without the name that tempfile puts behind it: the user never sees that file, and its
+/// path left no room for the reason in a host's report.
 pub(crate) fn plain(error: io::Error) -> io::Error {
-    let cause = error.get_ref().and_then(std::error::Error::source);
-    let cause = cause.and_then(|cause| cause.downcast_ref::<io::Error>());
-    match cause.and_then(io::Error::raw_os_error) {
-        Some(code) => io::Error::from_raw_os_error(code),
-        None => error,
+    const NAME: &str = " at path \"";
+    let text = error.to_string();
+    match text.split_once(NAME) {
+        Some((cause, _)) if error.raw_os_error().is_none() => io::Error::new(error.kind(), cause),
+        Some(_) | None => error,
     }
 }
 

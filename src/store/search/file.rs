@@ -107,8 +107,8 @@ pub(super) async fn open(path: &Path) -> Result<SqliteConnection, Error> {
     Err(unfit)
 }
 
-/// Room for pages in memory: 64 MB while an old ledger is indexed, since the pages of a batch lie all
-/// over the tables, and 8 MB after that. What is above it is freed.
+/// Room for pages in memory: 64 MB while an old ledger is indexed, since the pages of a batch lie
+/// all over the tables, and 8 MB after that. What is above it is freed.
 pub(super) async fn make_room(
     connection: &mut SqliteConnection,
     is_behind: bool,
