@@ -252,7 +252,7 @@ async fn a_wrong_search_keeps_its_form_and_names_the_field() {
     let mut browser = Browser::start(&env).await;
     visits(&mut browser, &env, "carol", "/web/audit").await;
     for (path, sentence) in [
-        ("audit?who=bob&role=%3Cb%3E&since=x", "Since is no time"),
+        ("audit?who=bob&role=%3Cb%3E&since=x", "Since is not read as a time"),
         (
             "audit?who=bob&role=%3Cb%3E&since=1d&until=2d",
             "Until is not after Since.",
@@ -267,7 +267,7 @@ async fn a_wrong_search_keeps_its_form_and_names_the_field() {
         ),
         (
             "audit/timeline?who=bob&host=%3Cb%3E&since=x",
-            "Since is no time",
+            "Since is not read as a time",
         ),
         (
             "audit/timeline?who=bob&host=%3Cb%3E&since=1d&until=2d",
