@@ -252,7 +252,10 @@ async fn a_wrong_search_keeps_its_form_and_names_the_field() {
     let mut browser = Browser::start(&env).await;
     visits(&mut browser, &env, "carol", "/web/audit").await;
     for (path, sentence) in [
-        ("audit?who=bob&role=%3Cb%3E&since=x", "Since is not read as a time"),
+        (
+            "audit?who=bob&role=%3Cb%3E&since=x",
+            "Since is not read as a time",
+        ),
         (
             "audit?who=bob&role=%3Cb%3E&since=1d&until=2d",
             "Until is not after Since.",
