@@ -108,7 +108,8 @@ pub(super) async fn open(path: &Path) -> Result<SqliteConnection, Error> {
 }
 
 /// Room for pages in memory: 64 MB while an old ledger is indexed, since the pages of a batch lie
-/// all over the tables, and 8 MB after that. What is above it is freed.
+/// all over the tables, and 8 MB after that. SQLite frees what is above it; the allocator may keep
+/// it until the next start.
 pub(super) async fn make_room(
     connection: &mut SqliteConnection,
     is_behind: bool,
