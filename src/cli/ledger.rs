@@ -33,6 +33,7 @@ use source::{now, open, suspicious};
 use crate::{
     client::{Client, audit::Entry},
     ledger::{Event, handover::Handover, listed::named, verify::VerifyReport},
+    os_error,
 };
 
 /// Read the record of every decision, and verify it.
@@ -285,12 +286,7 @@ async fn export(global: &Global, client: &Client, out: &Path) -> Result<(), Fail
     let mut aside = tempfile::Builder::new()
         .prefix(".daypass-")
         .tempfile_in(folder)
-        .map_err(|error| {
-            // It names the file beside, which no reader knows.
-            let text = error.to_string();
-            let cause = text.split(" at path ").next().unwrap_or(&text);
-            failed(io::Error::other(cause))
-        })?;
+        .map_err(|error| failed(os_error::plain(error)))?;
     let progress = Progress::events();
     let mut file = io::BufWriter::new(aside.as_file_mut());
     let exported = client.verified_export(&mut file, None, |events| progress.show(events));

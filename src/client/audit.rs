@@ -71,15 +71,7 @@ impl Signed {
     /// # Errors
     /// Returns [`Error::Denied`] if the policy does not allow this identity to read the ledger.
     pub(crate) async fn entries(&self, from: u64, limit: u32) -> Result<Vec<Entry>, Error> {
-        let request = v1::ListRequest {
-            from,
-            limit,
-            newest_first: false,
-            filter: None,
-        };
-        let request = authorized(&self.login, request)?;
-        let answer = self.server.ledger().list(request).await?.into_inner();
-        answer.events.into_iter().map(Entry::read).collect()
+        Ok(self.upwards(from, limit).await?.entries)
     }
 
     /// The index of the event with this policy's text; of the one in force if `hash` is empty.

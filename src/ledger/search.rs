@@ -138,7 +138,7 @@ fn logins(event: &Event) -> Option<&BTreeSet<String>> {
 }
 
 /// Whether this is a pass, or a request for one, with a login that names no host group.
-pub(crate) fn has_plain_login(event: &Event) -> bool {
+fn has_plain_login(event: &Event) -> bool {
     let mut logins = logins(event).into_iter().flatten();
     logins.any(|login| group(login).is_none())
 }

@@ -144,7 +144,7 @@ pub(crate) fn check(key: &PublicKey) -> Result<Vec<u8>, InvalidKey> {
 /// # Errors
 /// Returns [`InvalidKey`] as [`parse_host`] does.
 pub(crate) fn check_host(key: &PublicKey) -> Result<Vec<u8>, InvalidKey> {
-    let blob = key.to_bytes().map_err(|_| InvalidKey::Malformed)?;
+    let blob = blob_of(key).map_err(|_| InvalidKey::Malformed)?;
     let algorithm = Reader::new(&blob).text().ok_or(InvalidKey::Malformed)?;
     check_blob(&blob, algorithm, Fields::of_host(algorithm)?)?;
     Ok(blob)

@@ -153,6 +153,7 @@ async fn call(
             .await
     {
         done = other.ready().await?.call(whole()).await;
+        next = other;
     }
     let mut slow = Slow::default();
     while let Ok(answer) = &done
