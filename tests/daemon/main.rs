@@ -12,6 +12,9 @@
 mod check;
 mod forged;
 mod init;
+#[allow(unreachable_pub, reason = "each test program uses its own part")]
+#[path = "../support/interrupted.rs"]
+mod interrupted;
 mod load;
 mod lost;
 mod metrics;

@@ -15,6 +15,7 @@ use daypass::{
 use ssh_key::PrivateKey;
 
 use crate::{
+    interrupted::again,
     ports::free_port,
     process::{Daemon, Home, PATIENCE, get},
 };
@@ -31,7 +32,7 @@ impl Manager {
 
     fn hear(&self) -> String {
         let mut buffer = [0; 4096];
-        let length = self.0.recv(&mut buffer).unwrap();
+        let length = again(|| self.0.recv(&mut buffer)).unwrap();
         String::from_utf8(buffer[..length].to_vec()).unwrap()
     }
 

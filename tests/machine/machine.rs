@@ -12,7 +12,7 @@ use std::{
 
 use tempfile::TempDir;
 
-use super::support::{root::expect_root, shell::Shell};
+use super::support::{interrupted::again, root::expect_root, shell::Shell};
 
 /// Time to boot on a busy machine; only a hang reaches it.
 const PATIENCE: Duration = Duration::from_secs(120);
@@ -63,7 +63,7 @@ impl Machine {
         let deadline = Instant::now() + PATIENCE;
         let mut text = [0; 4096];
         loop {
-            match notify.recv(&mut text) {
+            match again(|| notify.recv(&mut text)) {
                 Ok(length) if is_ready(&text[..length]) => return,
                 Ok(_) => {}
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}

@@ -32,6 +32,7 @@ pub mod files;
 pub mod handover;
 pub mod hosts;
 pub mod https;
+pub mod interrupted;
 pub mod issued;
 pub mod laptop;
 pub mod ledger;
