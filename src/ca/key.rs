@@ -2,6 +2,7 @@
 //!
 //! A private half is in this process ([`mod@file`]), or another program keeps it ([`Elsewhere`]).
 
+mod checks;
 pub mod file;
 pub mod public;
 
@@ -18,12 +19,15 @@ use ssh_key::{
 
 use super::{error::Error, to_sign::ToSign};
 use crate::ssh::{self, wire};
+use checks::Checks;
 
 /// A signing key with its public half, which is known from the start. Private bytes in this process
 /// stay inside aws-lc, which clears them.
 pub struct Key {
     public: PublicKey,
     private: Private,
+    /// The checks of an Ed25519 key in this process.
+    checks: Option<Checks>,
 }
 
 /// Place of the private half.
@@ -88,6 +92,7 @@ impl Key {
         Self {
             public,
             private: Private::Elsewhere(keeper),
+            checks: None,
         }
     }
 
@@ -96,6 +101,7 @@ impl Key {
         Self {
             public,
             private: Private::Absent,
+            checks: None,
         }
     }
 
@@ -126,7 +132,13 @@ impl Key {
             Private::Absent => return Err(self.not_here()),
         };
         let signature = signature.ok_or(Error::Key)?;
-        match is_signed_by(&self.public, message, &signature) {
+        let is_own = match (&self.private, &self.checks) {
+            (Private::Ed25519(_), Some(checks)) => {
+                checks.is_signed(message, signature.as_bytes()).await
+            }
+            _ => is_signed_by(&self.public, message, &signature),
+        };
+        match is_own {
             true => Ok(signature),
             false => Err(Error::Signature),
         }

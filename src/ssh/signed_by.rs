@@ -26,9 +26,7 @@ pub(super) const SECURITY_KEY_TRAILER: usize = 5;
 pub(crate) fn is_signed_by(key: &KeyData, message: &[u8], signature: &Signature) -> bool {
     let bytes = signature.as_bytes();
     match (key, signature.algorithm()) {
-        (KeyData::Ed25519(point), Algorithm::Ed25519) => {
-            is_verified(&ED25519, &point.0, message, bytes)
-        }
+        (KeyData::Ed25519(point), Algorithm::Ed25519) => is_ed25519(&point.0, message, bytes),
         (KeyData::Ecdsa(point), Algorithm::Ecdsa { curve }) if point.curve() == curve => {
             is_ecdsa(point, message, bytes)
         }
@@ -49,6 +47,11 @@ pub(crate) fn is_signed_by(key: &KeyData, message: &[u8], signature: &Signature)
         (KeyData::Rsa(key), Algorithm::Rsa { .. }) => key.verify(message, signature).is_ok(),
         _ => false,
     }
+}
+
+/// Whether the Ed25519 key at `point` made `signature` over `message`.
+pub(crate) fn is_ed25519(point: &[u8; 32], message: &[u8], signature: &[u8]) -> bool {
+    is_verified(&ED25519, point, message, signature)
 }
 
 pub(super) fn is_ecdsa(point: &EcdsaPublicKey, message: &[u8], blob: &[u8]) -> bool {

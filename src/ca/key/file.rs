@@ -13,7 +13,7 @@ use ssh_key::{
 };
 use zeroize::Zeroizing;
 
-use super::{Key, ecdsa_p256, ed25519};
+use super::{Key, checks::Checks, ecdsa_p256, ed25519};
 use crate::modes;
 
 /// The most bytes a key file may have.
@@ -67,8 +67,10 @@ pub(super) fn parse(text: &str, passphrase: Option<&SecretString>) -> Result<Key
         }
         _ => return Err(Problem::Algorithm),
     };
+    let public = PublicKey::from(private.public_key().key_data().clone());
     Ok(Key {
-        public: PublicKey::from(private.public_key().key_data().clone()),
+        checks: Checks::of(&public),
+        public,
         private: half.ok_or(Problem::NotAKey)?,
     })
 }

@@ -19,13 +19,16 @@ pub(in crate::ca) const ALGORITHMS: [Algorithm; 2] = [
     },
 ];
 
-/// The result of signing with a key in this process, which never waits.
+/// The result of signing with a key in this process, which waits once for others that sign too.
 pub(in crate::ca) fn at_once<T>(signing: impl Future<Output = T>) -> T {
     let mut context = Context::from_waker(Waker::noop());
-    match pin!(signing).poll(&mut context) {
-        Poll::Ready(signed) => signed,
-        Poll::Pending => panic!("a key in this process waits for something"),
+    let mut signing = pin!(signing);
+    for _ in 0..2 {
+        if let Poll::Ready(signed) = signing.as_mut().poll(&mut context) {
+            return signed;
+        }
     }
+    panic!("a key in this process waits for something");
 }
 
 impl Key {
@@ -49,6 +52,7 @@ impl Key {
         Self {
             public: self.public,
             private: other.private,
+            checks: self.checks,
         }
     }
 }
