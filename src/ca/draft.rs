@@ -75,7 +75,7 @@ impl Draft {
             valid_after,
             valid_before,
             permissions: grant.permissions(),
-            ca: &ssh::key::blob_of(ca.active()).map_err(|_| lint::Problem::CaKey)?,
+            ca: ca.active_blob(),
         };
         let unnumbered = fields.encode();
         let draft = Self {
@@ -84,7 +84,7 @@ impl Draft {
             valid_after,
             valid_before,
             key_fingerprint: fingerprint(holder.key()),
-            ca_fingerprint: fingerprint(ca.active()),
+            ca_fingerprint: ca.active_fingerprint().to_owned(),
         };
         // The serial does not matter to the linter, except that it is not 0.
         lint::to_be_signed(&draft.to_be_signed(1), ca.active())?;

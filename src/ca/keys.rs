@@ -6,6 +6,7 @@ use serde::Deserialize;
 use ssh_key::PublicKey;
 
 use super::{error::Error, key::Key};
+use crate::ssh::{self, key::fingerprint};
 
 /// A key's place in its life.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
@@ -35,6 +36,9 @@ impl KeyState {
 pub struct Ca {
     pub(super) active: Arc<Key>,
     pub(super) others: Vec<(Arc<Key>, KeyState)>,
+    /// The blob of the active one, which is part of each certificate.
+    active_blob: Vec<u8>,
+    active_fingerprint: String,
 }
 
 impl Ca {
@@ -74,7 +78,13 @@ impl Ca {
         let (Some((active, _)), true) = (active.pop(), active.is_empty()) else {
             return Err(Error::Keys("exactly one key must be active"));
         };
-        let ca = Self { active, others };
+        let blob = ssh::key::blob_of(active.public());
+        let ca = Self {
+            active_blob: blob.map_err(|_| Error::Keys("the active key cannot be written"))?,
+            active_fingerprint: fingerprint(active.public()),
+            active,
+            others,
+        };
         let blobs: Vec<_> = ca.keys().map(|(key, _)| key.key_data()).collect();
         let is_repeated = |(at, blob)| blobs.iter().skip(at + 1).any(|other| other == blob);
         if blobs.iter().enumerate().any(is_repeated) {
@@ -86,6 +96,16 @@ impl Ca {
     /// The key that new passes are signed with.
     pub fn active(&self) -> &PublicKey {
         self.active.public()
+    }
+
+    /// Its blob.
+    pub(super) fn active_blob(&self) -> &[u8] {
+        &self.active_blob
+    }
+
+    /// Its fingerprint.
+    pub(super) fn active_fingerprint(&self) -> &str {
+        &self.active_fingerprint
     }
 
     /// Whether this CA could sign with a key: it has the private half, or a way to it.

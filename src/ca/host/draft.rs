@@ -10,7 +10,6 @@ use crate::{
     ca::{
         draft::{Fields, Unnumbered},
         error::Error,
-        lint::Problem,
     },
     ssh::{
         self,
@@ -83,7 +82,7 @@ impl HostDraft {
             valid_after,
             valid_before,
             permissions: &permissions,
-            ca: &ca.active().to_bytes().map_err(|_| Problem::CaKey)?,
+            ca: ca.0.active_blob(),
         };
         let unnumbered = fields.encode();
         let draft = Self {
@@ -93,7 +92,7 @@ impl HostDraft {
             valid_after,
             valid_before,
             key_fingerprint: fingerprint(subject.key),
-            ca_fingerprint: fingerprint(ca.active()),
+            ca_fingerprint: ca.0.active_fingerprint().to_owned(),
         };
         lint::to_be_signed(&draft.to_be_signed(1), ca.active())?;
         Ok(draft)
