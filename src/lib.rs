@@ -62,7 +62,7 @@
 //! | formats, pure | [`ssh`], [`proto`] (wire), [`reason`], [`mod@reference`], [`unix_seconds`] |
 //! | | [`finding`]: results of checks; `os_error`: what the system says of a file |
 //! | rules | [`identity`] (fetches issuers' keys), [`policy`], [`ledger`], [`ca`]: pure |
-//! | I/O | [`store`] (database), [`notify`] (webhooks), [`modes`] (files), [`outbound`] (TLS), |
+//! | I/O | [`store`] (database), [`notify`] (webhooks), [`modes`] (files), [`outbound`] (TLS), `ticks`, |
 //! | | `keepers` (CA keys in an ssh-agent, a token or a signer) |
 //! | the CA | [`operations`] (verbs), [`server`] (network), `web` (the page for approvers) |
 //! | | `signer` (a CA key that demands proof of the record), [`config`], [`daemon`] (wiring) |
@@ -97,5 +97,6 @@ pub mod server;
 mod signer;
 pub mod ssh;
 pub mod store;
+mod ticks;
 pub mod unix_seconds;
 mod web;

@@ -26,6 +26,7 @@ mod entries;
 mod environment;
 mod error;
 mod gauges;
+mod hearing;
 mod hosts;
 mod isolation;
 mod joined;
@@ -52,7 +53,10 @@ mod trust;
 mod watches;
 mod work;
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use tokio::{net::TcpListener, task::JoinSet};
 use tokio_util::sync::CancellationToken;
@@ -63,9 +67,11 @@ use crate::{
     proto::v1::{
         admin_server, hosts_server, ledger_server, passes_server, requests_server, trust_server,
     },
+    ticks::ticks,
 };
 
 use gauges::Gauges;
+use hearing::Hearing;
 use page::{Backend, Page};
 use rate_limit::RateLimit;
 use services::Services;
@@ -183,7 +189,8 @@ async fn watch(
     metrics: metrics::Handle,
     stop: CancellationToken,
 ) {
-    let mut ticks = tokio::time::interval(WATCH_EVERY);
+    let mut ticks = ticks(WATCH_EVERY);
+    let mut hearing = Hearing::new(environment::now(), Instant::now());
     let mut fetches = JoinSet::new();
     let mut rounds: u32 = 0;
     loop {
@@ -197,8 +204,9 @@ async fn watch(
         // Denials that cannot be recorded now stay counted. The store has logged the reason.
         let _ = services.authority.record_denials(environment::now()).await;
         rounds = rounds.wrapping_add(1);
+        let heard = hearing.round(environment::now(), Instant::now());
         if rounds.is_multiple_of(MARK_EVERY)
-            && let Err(error) = listing::mark(&services.authority, environment::now()).await
+            && let Err(error) = listing::mark(&services.authority, heard, environment::now()).await
         {
             tracing::warn!(%error, "hosts that are behind could not be marked");
         }

@@ -9,7 +9,7 @@ use std::{
 
 use tokio::{
     signal::unix::{Signal, SignalKind, signal},
-    time::{Interval, interval},
+    time::Interval,
 };
 
 use super::{
@@ -22,6 +22,7 @@ use crate::{
     config::{Config, Log},
     server,
     store::{Beginning, Opening},
+    ticks::ticks,
 };
 
 /// Interval at which a policy of another server is looked for.
@@ -113,8 +114,8 @@ async fn until_stopped(mut running: Running, signals: &mut Signals) -> Result<Ru
     );
     systemd::ready(&status);
     let mut watchdog = Watchdog::new(systemd::watchdog_period());
-    let mut looks = interval(clock::PERIOD);
-    let mut policies = interval(FOLLOW_POLICY);
+    let mut looks = ticks(clock::PERIOD);
+    let mut policies = ticks(FOLLOW_POLICY);
     let mut missing = None;
     let mut clocks = clock::Watch::new(now(), Instant::now());
     loop {
@@ -229,7 +230,7 @@ struct Watchdog(Option<Interval>);
 
 impl Watchdog {
     fn new(period: Option<Duration>) -> Self {
-        Self(period.filter(|period| !period.is_zero()).map(interval))
+        Self(period.filter(|period| !period.is_zero()).map(ticks))
     }
 
     async fn tick(&mut self) {

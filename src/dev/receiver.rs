@@ -25,7 +25,7 @@ use serde_json::Value;
 use tokio::{io::AsyncWriteExt, net::TcpStream, sync::watch, task::JoinSet};
 
 use super::{Error, http::Server};
-use crate::notify::signature::Secret;
+use crate::{notify::signature::Secret, ticks::ticks};
 
 /// More than any delivery.
 const BODY_LIMIT: usize = 1024 * 1024;
@@ -253,7 +253,7 @@ impl Listener for Connections {
 /// Writes a header that never ends.
 async fn drip(mut stream: TcpStream) {
     let mut text = "HTTP/1.1 200 OK\r\nx-drip: ".bytes();
-    let mut ticks = tokio::time::interval(Duration::from_millis(20));
+    let mut ticks = ticks(Duration::from_millis(20));
     loop {
         ticks.tick().await;
         let byte = text.next().unwrap_or(b'x');

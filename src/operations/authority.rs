@@ -189,6 +189,16 @@ impl Authority {
         self.other_policy().filter(|_| self.store.is_shared())
     }
 
+    /// Whether another server of this ledger has named other CA keys since this one did, and no
+    /// administrator's order decides: the lists that the two publish differ, and a host takes the
+    /// newer one only. While an operator changes the keys of one server after the other, they differ
+    /// for that long.
+    pub(crate) fn has_keys_elsewhere(&self) -> bool {
+        let is_other =
+            |state: &LedgerState| state.ca_keys().version() == 0 && !self.published.is_named(state);
+        self.store.is_shared() && self.store.state(is_other)
+    }
+
     /// The hash of the policy that the ledger names, if this server uses another one.
     fn other_policy(&self) -> Option<String> {
         let policy = self.policy();
@@ -277,6 +287,12 @@ async fn record_keys(store: &Store, keys: &[EventKind], now: OffsetDateTime) -> 
     let mut version = store.state(ordered);
     if version > 0 {
         return Ok(version);
+    }
+    if store.is_shared() && store.state(|state| state.named_ca_keys().next().is_some()) {
+        tracing::warn!(
+            "the ledger named other CA keys until now. Give each server of this ledger the same keys, and restart it: a \
+             host takes the newest server's list only"
+        );
     }
     for key in keys {
         version = match store.record(key.clone(), now).await {

@@ -124,6 +124,11 @@ impl Published {
         self.last_version.load(Ordering::Acquire)
     }
 
+    /// Whether the ledger names exactly this set of CA keys.
+    pub(super) fn is_named(&self, state: &LedgerState) -> bool {
+        state.keys_version(&self.keys).is_some()
+    }
+
     /// The list of revoked passes. Callers wait while one of them renews it.
     pub(super) async fn revocations(&self) -> MutexGuard<'_, Option<Arc<Revocations>>> {
         self.revocations.lock().await

@@ -97,6 +97,10 @@ pub(crate) struct Health {
     pub store: bool,
     /// The sentence about the ledger's key that this server lacks.
     pub lacking_key: Option<String>,
+    /// Whether the ledger turned out to be another one than this server knows, while it ran.
+    pub is_changed: bool,
+    /// Whether another server of this ledger has other CA keys in its configuration.
+    pub has_other_keys: bool,
     /// Whether the ledger names the policy that this server uses. If not, no pass is issued.
     pub policy: bool,
     /// The ledger's size.
@@ -105,7 +109,7 @@ pub(crate) struct Health {
     pub scrubbed: u64,
     /// Events that the scrub reads in this round; 0 if the start read them all.
     pub scrubbed_of: u64,
-    /// Whether the scrub has found no damage.
+    /// Whether neither the scrub nor an append has found damage.
     pub is_intact: bool,
     /// Events that the search index lacks; none while it has no file.
     pub unindexed: Option<u64>,
@@ -162,14 +166,17 @@ pub(crate) fn missing_host_key(authority: &Authority) -> Option<String> {
 /// Asks the store. Reads no database.
 pub(crate) fn health(authority: &Authority) -> Health {
     let scrubbed = authority.store.scrubbed();
+    let is_changed = authority.store.is_changed();
     Health {
         store: authority.store.is_ready(),
         lacking_key: authority.store.lacking_key(),
+        is_changed,
+        has_other_keys: authority.has_keys_elsewhere(),
         policy: authority.policy_elsewhere().is_none(),
         ledger_size: authority.store.size(),
         scrubbed: scrubbed.read,
         scrubbed_of: scrubbed.of,
-        is_intact: scrubbed.damage.is_none(),
+        is_intact: scrubbed.damage.is_none() && !is_changed,
         unindexed: authority.store.unindexed(),
     }
 }

@@ -25,7 +25,12 @@ impl Services {
         let is_ready =
             store && policy && key.is_none() && missing.len() < self.issuers.settings().len();
         let mut notes = String::from(if is_ready { "ready\n" } else { "not ready\n" });
-        if !health.is_intact {
+        if health.is_changed {
+            notes.push_str(
+                "ledger: it is not the one that this server knew, so no pass is issued: stop all its servers, and see \
+                 the log\n",
+            );
+        } else if !health.is_intact {
             notes.push_str("ledger: a check in the background found damage: see the log\n");
         } else if let Some(lacking) = &health.lacking_key {
             let _ = writeln!(notes, "ledger: {lacking}");
@@ -34,6 +39,12 @@ impl Services {
         }
         if !policy {
             notes.push_str("policy: another server of this ledger has put another one in force\n");
+        }
+        if health.has_other_keys {
+            notes.push_str(
+                "CA keys: another server of this ledger has others in its configuration, and hosts take one list only: \
+                 give all servers the same, and restart them\n",
+            );
         }
         if let Some(key) = key {
             let (key, why) = match key.is_absent {

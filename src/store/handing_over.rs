@@ -60,6 +60,11 @@ impl Store {
         }
     }
 
+    /// Whether the database was found to have another history than the one that this server knows.
+    pub(crate) fn is_changed(&self) -> bool {
+        matches!(self.0.state.borrow().fault, Some(Error::Tampered(_)))
+    }
+
     /// Takes over what other servers of this ledger appended, if one of them may have handed it
     /// over to the next key by now.
     pub(crate) async fn follow_handover(&self) {

@@ -242,7 +242,16 @@ impl Writer {
     }
 
     async fn fail(&mut self, error: &Error) {
-        tracing::error!(%error, "the ledger cannot commit; nothing is issued until it can");
+        match error {
+            Error::Tampered(_) => tracing::error!(
+                %error,
+                "nothing is issued: stop every server of this ledger, keep a copy of the database as evidence, and put \
+                 back the newest good one"
+            ),
+            _ => {
+                tracing::error!(%error, "the ledger cannot commit; nothing is issued until it can")
+            }
+        }
         if let Some(connection) = self.connection.take() {
             connection.close_hard().await;
         }

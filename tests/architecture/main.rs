@@ -31,6 +31,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("reference", &[]),
     ("finding", &[]),
     ("os_error", &[]),
+    ("ticks", &[]),
     ("ssh", &[]),
     (GROUND, &[]),
     ("ledger", &["ssh", "reason", "deliberate"]),
@@ -47,13 +48,13 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     // It reads the ledger from the store and tells it. It decides nothing, so it needs no policy.
     ("notify", &["ledger", "store", "modes", "ssh"]),
     ("operations", &["identity", "policy", "ledger", "ca", "store", "notify", "ssh", "reason", "deliberate"]),
-    ("server", &["operations", "identity", "proto", "policy", "ledger", "ca", "modes", "outbound", "ssh", "reason"]),
+    ("server", &["operations", "identity", "proto", "policy", "ledger", "ca", "modes", "outbound", "ssh", "reason", "ticks"]),
     // The page is a caller of the server's own handlers, in the same process. It decides nothing.
     ("web", &["server", "operations", "identity", "proto", "ledger"]),
-    ("client", &["proto", "ledger", "identity::proof", "identity::web_url", "os_error", "outbound", "ssh", "reason"]),
+    ("client", &["proto", "ledger", "identity::proof", "identity::web_url", "os_error", "outbound", "ssh", "reason", "ticks"]),
     ("host", &["finding", "proto", "ledger", "identity::proof", "os_error", "outbound", "ssh"]),
     ("config", &["identity", "policy", "ledger", "ca", "store", "server", "notify", "modes", "outbound", "reference", "ssh", "web"]),
-    ("daemon", &["config", "finding", "identity", "keepers", "policy", "ledger", "ca", "store", "notify", "operations", "server", "signer", "modes", "outbound", "ssh", "web"]),
+    ("daemon", &["config", "finding", "identity", "keepers", "policy", "ledger", "ca", "store", "notify", "operations", "server", "signer", "modes", "outbound", "ssh", "ticks", "web"]),
 ];
 
 /// Every module may import it: a type of time that knows no other module.

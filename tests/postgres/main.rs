@@ -24,6 +24,7 @@ mod migrating;
 mod network;
 mod operator;
 mod proxy;
+mod readiness;
 mod refusals;
 mod replicas;
 mod signer;

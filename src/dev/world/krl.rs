@@ -8,6 +8,7 @@ use tokio::task::JoinHandle;
 use crate::{
     dev::{Error, sshd::put_krl},
     operations::{Authority, published},
+    ticks::ticks,
 };
 
 /// The longest that a revoked pass may still be taken.
@@ -28,7 +29,7 @@ impl KrlRefresher {
             written => written?,
         };
         let task = tokio::spawn(async move {
-            let mut ticks = tokio::time::interval(EVERY);
+            let mut ticks = ticks(EVERY);
             loop {
                 ticks.tick().await;
                 match write(&authority, &file, version).await {

@@ -10,9 +10,9 @@ use crate::{
     unix_seconds::{UnixSeconds, moment},
 };
 
-/// Time after a CA key's retirement in which a report may still name it: two runs of the hosts'
-/// timer (`systemd/daypass-sync.timer`), each with its random delay.
-const FORGETTING: Duration = Duration::from_secs(5 * 60);
+/// Two runs of the hosts' timer (`systemd/daypass-sync.timer`), each with its random delay. For so
+/// long after a CA key's retirement a report may still name it.
+pub(crate) const TWO_SYNCS: Duration = Duration::from_secs(5 * 60);
 
 /// What a host is compared with.
 pub(crate) struct Facts<'a> {
@@ -127,7 +127,7 @@ impl Facts<'_> {
     /// of such a key logs in there.
     fn kept(&self, last: &LastReport) -> impl Iterator<Item = String> {
         let is_kept = |(key, since): &&(String, UnixSeconds)| {
-            let is_late = last.received >= since.saturating_add(FORGETTING);
+            let is_late = last.received >= since.saturating_add(TWO_SYNCS);
             is_late && last.report.trusted_ca_keys.contains(key)
         };
         self.retired.iter().filter(is_kept).map(|(key, _)| {

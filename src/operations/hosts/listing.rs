@@ -1,12 +1,12 @@
 //! The known hosts, for administrators and auditors, and the marks of those that fall behind.
 
-use std::collections::HashMap;
+use std::{collections::HashMap, time::Duration};
 
 use time::OffsetDateTime;
 
 use super::{
     Authority, Error,
-    behind::{Facts, LastReport, why},
+    behind::{Facts, LastReport, TWO_SYNCS, why},
     known,
 };
 use crate::{
@@ -173,14 +173,20 @@ pub(crate) fn count(authority: &Authority) -> Count {
 }
 
 /// Records which hosts fell behind, and which are current again: at most once an hour and host. The
-/// daemon calls it now and then.
+/// daemon calls it now and then. `heard` is how long this server has listened without a gap: until
+/// each host had its turn to report, none is said to be behind.
 ///
 /// # Errors
 /// Returns [`Error::Store`] if reports cannot be read or the ledger cannot be written.
-pub(crate) async fn mark(authority: &Authority, now: OffsetDateTime) -> Result<usize, Error> {
-    if authority.hosts.is_none() {
+pub(crate) async fn mark(
+    authority: &Authority,
+    heard: Duration,
+    now: OffsetDateTime,
+) -> Result<usize, Error> {
+    let Some(hosts) = &authority.hosts else {
         return Ok(0);
-    }
+    };
+    let is_early = heard < TWO_SYNCS.min(hosts.settings.behind_after);
     let (mut after, mut marks) = (String::new(), 0);
     loop {
         let page = page(authority, &after, PAGE, now).await?;
@@ -188,7 +194,8 @@ pub(crate) async fn mark(authority: &Authority, now: OffsetDateTime) -> Result<u
         for Listed { host, behind, .. } in page {
             host.name.clone_into(&mut after);
             let is_same = host.is_behind != behind.is_empty();
-            if is_same || !host.may_be_marked(now.into()) {
+            let is_unheard = is_early && !behind.is_empty();
+            if is_same || is_unheard || !host.may_be_marked(now.into()) {
                 continue;
             }
             if marks == MARKS {

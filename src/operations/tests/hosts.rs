@@ -108,6 +108,9 @@ fn key(number: u32) -> PublicKey {
     PublicKey::from(KeyData::Ed25519(Ed25519PublicKey(point)))
 }
 
+/// Longer than two runs of the hosts' timer.
+const HEARD: Span = Span::from_secs(10 * 60);
+
 #[tokio::test]
 async fn a_host_certificate_is_recorded_before_it_is_signed_and_a_failure_is_recorded_too() {
     let [right, wrong] = [(); 2].map(|()| Key::sample(Algorithm::Ed25519));
@@ -169,7 +172,7 @@ async fn hosts_that_fall_behind_are_marked_once_and_once_more_when_they_are_back
         made.unwrap();
     }
     assert_eq!(
-        listing::mark(authority, now()).await.unwrap(),
+        listing::mark(authority, HEARD, now()).await.unwrap(),
         0,
         "just joined"
     );
@@ -180,14 +183,21 @@ async fn hosts_that_fall_behind_are_marked_once_and_once_more_when_they_are_back
         !authority.store.put_report(report).await.unwrap(),
         "a replay"
     );
-    let (marked, events) = world.added(listing::mark(authority, later)).await;
+    // A server that was down for these hours heard no host.
+    let early = Span::from_secs(60);
+    assert_eq!(listing::mark(authority, early, later).await.unwrap(), 0);
+    let (marked, events) = world.added(listing::mark(authority, HEARD, later)).await;
     assert_eq!(marked.unwrap(), 1);
     let [EventKind::HostBehind(behind)] = &events[..] else {
         panic!("{events:?}");
     };
     assert_eq!(behind.host, "web-00001");
     assert!(behind.why[0].starts_with("it has not reported since it joined"));
-    assert_eq!(listing::mark(authority, later).await.unwrap(), 0, "once");
+    assert_eq!(
+        listing::mark(authority, HEARD, later).await.unwrap(),
+        0,
+        "once"
+    );
     // A report of an earlier join does not count.
     let foreign = world.report(1, joined[0] - 1, later);
     authority.store.put_report(foreign).await.unwrap();
@@ -203,12 +213,12 @@ async fn hosts_that_fall_behind_are_marked_once_and_once_more_when_they_are_back
         .await
         .unwrap();
     assert_eq!(
-        listing::mark(authority, soon).await.unwrap(),
+        listing::mark(authority, HEARD, soon).await.unwrap(),
         0,
         "within the hour"
     );
     let hour = later + Duration::hours(1);
-    let (marked, events) = world.added(listing::mark(authority, hour)).await;
+    let (marked, events) = world.added(listing::mark(authority, HEARD, hour)).await;
     assert_eq!(marked.unwrap(), 1);
     let host = "web-00001".to_owned();
     assert_eq!(events, [EventKind::HostCurrent { host }]);
@@ -261,7 +271,7 @@ async fn ten_thousand_hosts_report_and_their_marks_come_in_bounded_rounds() {
     assert!(bytes < 10_000 * 400, "{bytes} bytes");
     let later = now() + Duration::hours(2);
     let begun = Instant::now();
-    let marked = listing::mark(&world.authority, later).await.unwrap();
+    let marked = listing::mark(&world.authority, HEARD, later).await.unwrap();
     step("one round of marks", begun);
     assert_eq!(marked, 256, "an outage floods no ledger");
     assert_eq!(listing::count(&world.authority).behind, 256);

@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 use time::OffsetDateTime;
 use tokio::{
     sync::mpsc,
-    time::{MissedTickBehavior, interval, sleep, timeout},
+    time::{sleep, timeout},
 };
 use tokio_util::sync::CancellationToken;
 use tonic::Status;
@@ -23,6 +23,7 @@ use crate::{
         requests::{self, View, Viewer},
     },
     proto::v1,
+    ticks::ticks,
 };
 
 /// Time that a caller may leave a change unread.
@@ -89,8 +90,7 @@ impl Watch {
         mut events: mpsc::Receiver<WatchEvent>,
         clock: impl Fn() -> OffsetDateTime,
     ) -> Result<(), End> {
-        let mut beat = interval(BEAT);
-        beat.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut beat = ticks(BEAT);
         if self.beats {
             beat.tick().await;
             self.send(v1::Request::default()).await?;
