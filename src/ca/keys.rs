@@ -1,6 +1,6 @@
 //! The CA's keys: which one signs, and which ones hosts should trust.
 
-use std::sync::Arc;
+use std::{fmt, sync::Arc};
 
 use serde::Deserialize;
 use ssh_key::PublicKey;
@@ -32,13 +32,21 @@ impl KeyState {
 }
 
 /// The CA's keys, of which exactly one is active.
-#[derive(Debug)]
 pub struct Ca {
     pub(super) active: Arc<Key>,
     pub(super) others: Vec<(Arc<Key>, KeyState)>,
     /// The blob of the active one, which is part of each certificate.
     active_blob: Vec<u8>,
     active_fingerprint: String,
+}
+
+impl fmt::Debug for Ca {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Ca")
+            .field("active", &self.active)
+            .field("others", &self.others)
+            .finish_non_exhaustive()
+    }
 }
 
 impl Ca {

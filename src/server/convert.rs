@@ -25,13 +25,14 @@ use crate::{
     operations::{access::ValidPass, audit, issuance::IssuedPass, roles::Standing},
     policy::{explain::Explanation, open_roles::OpenRole},
     proto::v1::{self, role_explanation},
+    ssh::certificate::line,
     unix_seconds::UnixSeconds,
 };
 
 /// Converts a pass. The certificate carries all other facts.
 pub(super) fn pass(pass: &IssuedPass) -> Result<v1::Pass, ssh_key::Error> {
     Ok(v1::Pass {
-        certificate: pass.certificate.to_openssh()?,
+        certificate: line(&pass.certificate)?,
         jump: pass.jump.as_deref().map(bastion::jump).transpose()?,
         host_certificate_until: pass.host_certificate_until.get(),
     })

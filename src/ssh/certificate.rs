@@ -3,6 +3,9 @@
 
 use std::time::Duration;
 
+use base64::{Engine, engine::general_purpose::STANDARD};
+use ssh_key::Certificate;
+
 /// Time by which a certificate's validity is backdated, for hosts whose clock is behind.
 pub(crate) const BACKDATE: Duration = Duration::from_secs(60);
 
@@ -39,6 +42,17 @@ pub fn type_name(algorithm: &str) -> String {
     format!("{name}-cert-v01@openssh.com")
 }
 
+/// The line of a `-cert.pub` file, without comment and newline.
+///
+/// # Errors
+/// Returns the error of a certificate that cannot be encoded, which each one that was read can.
+pub(crate) fn line(certificate: &Certificate) -> ssh_key::Result<String> {
+    let name = certificate.algorithm().to_certificate_type();
+    let mut line = format!("{name} ");
+    STANDARD.encode_string(certificate.to_bytes()?, &mut line);
+    Ok(line)
+}
+
 /// Whether `text` is within the grammar of key ids: `LABEL/ROLE` in printable ASCII without spaces,
 /// quotes and backslashes, at most [`MAX_KEY_ID`] bytes.
 ///
@@ -60,4 +74,22 @@ pub fn is_key_id(text: &str) -> bool {
 /// The role in a key id `LABEL/ROLE`; none if it has no slash. A role's name has none.
 pub(crate) fn role_of(key_id: &str) -> Option<&str> {
     key_id.rsplit_once('/').map(|(_, role)| role)
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "tests")]
+    use super::*;
+
+    #[test]
+    fn the_line_of_a_certificate_is_the_one_of_ssh_keygen() {
+        for text in [
+            include_str!("../../tests/golden/certificates/subject-ed25519-cert.pub"),
+            include_str!("../../tests/golden/certificates/signed-by-p256-cert.pub"),
+        ] {
+            let certificate = Certificate::from_openssh(text).unwrap();
+            let words: Vec<_> = text.split_whitespace().take(2).collect();
+            assert_eq!(line(&certificate).unwrap(), words.join(" "));
+        }
+    }
 }

@@ -146,6 +146,12 @@ impl Signature {
         if armored.as_ref().len() > MAX_ARMORED {
             return Err(Error::TooLong);
         }
+        if let Some(blob) = as_openssh_writes(armored.as_ref()) {
+            let mut rest = &*blob;
+            if let (Ok(signature), []) = (SshSig::decode(&mut rest), rest) {
+                return Ok(Self(signature));
+            }
+        }
         SshSig::from_pem(armored)
             .map(Self)
             .map_err(Error::Malformed)
@@ -313,6 +319,27 @@ pub enum Error {
     /// By another key, over another message or in another namespace.
     #[error("it is not by this key over this message")]
     NotSigned,
+}
+
+/// The binary form, if the armor is exactly as OpenSSH and Daypass write it. The general decoder of
+/// PEM hides the text from the timing of the caches, which a signature does not need, and takes
+/// much longer for that.
+fn as_openssh_writes(armored: &[u8]) -> Option<Vec<u8>> {
+    const LINE: usize = 70;
+    let body = armored.strip_prefix(b"-----BEGIN SSH SIGNATURE-----\n")?;
+    let body = body.strip_suffix(b"\n").unwrap_or(body);
+    let body = body.strip_suffix(b"\n-----END SSH SIGNATURE-----")?;
+    let (mut text, mut rest) = (Vec::with_capacity(body.len()), body);
+    while let Some((line, more)) = rest.split_at_checked(LINE) {
+        text.extend_from_slice(line);
+        rest = match more {
+            [] => more,
+            [b'\n', more @ ..] if !more.is_empty() => more,
+            _ => return None,
+        };
+    }
+    text.extend_from_slice(rest);
+    STANDARD.decode(text).ok()
 }
 
 #[cfg(test)]

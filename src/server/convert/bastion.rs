@@ -1,6 +1,6 @@
 //! Conversion of bastions and jump passes for the wire. Pure.
 
-use crate::{operations::issuance::Jump, policy, proto::v1};
+use crate::{operations::issuance::Jump, policy, proto::v1, ssh::certificate::line};
 
 /// Converts a jump pass and the bastion that it is for.
 pub(super) fn jump(jump: &Jump) -> Result<v1::Jump, ssh_key::Error> {
@@ -8,7 +8,7 @@ pub(super) fn jump(jump: &Jump) -> Result<v1::Jump, ssh_key::Error> {
         bastion: jump.jump_host.bastion.clone(),
         host: jump.jump_host.host.clone(),
         port: jump.jump_host.port.into(),
-        certificate: jump.certificate.to_openssh()?,
+        certificate: line(&jump.certificate)?,
     })
 }
 

@@ -171,3 +171,49 @@ fn ssh_keygen_verifies_each_namespace_and_no_other() {
     // The last signature was in the last namespace.
     assert!(!verify(Namespace::Issue));
 }
+
+/// The quick reader of OpenSSH's own form takes nothing that the general one refuses, and reads the
+/// same.
+#[test]
+fn every_change_of_an_armored_signature_is_read_as_by_the_general_decoder() {
+    let keys = [
+        key(),
+        PrivateKey::random(
+            &mut OsRng,
+            Algorithm::Ecdsa {
+                curve: ssh_key::EcdsaCurve::NistP521,
+            },
+        )
+        .unwrap(),
+    ];
+    let mut taken = 0;
+    for key in keys {
+        let whole = signed(&key).to_armored().unwrap();
+        assert!(as_openssh_writes(whole.as_bytes()).is_some());
+        let mut changed = vec![
+            whole.clone(),
+            whole.trim_end().to_owned(),
+            format!("{whole}\n"),
+            format!("\n{whole}"),
+            whole.replace('\n', "\r\n"),
+            whole.replace("=\n", "\n"),
+            whole.replacen('\n', "\n\n", 2),
+            whole.replace("SSH SIGNATURE", "SSH  SIGNATURE"),
+            whole.lines().collect::<Vec<_>>().join("\n\n"),
+        ];
+        for at in 0..whole.len() {
+            let (before, after) = (&whole[..at], &whole[at + 1..]);
+            for by in ["", "A", "=", "\n", "/A", " "] {
+                changed.push(format!("{before}{by}{after}"));
+            }
+            changed.push(before.to_owned());
+        }
+        for text in changed {
+            let read = Signature::from_armored(&text).ok();
+            let expected = SshSig::from_pem(&text).ok().map(Signature);
+            assert_eq!(read, expected, "{text}");
+            taken += usize::from(read.is_some());
+        }
+    }
+    assert!(taken > 100, "{taken}");
+}
