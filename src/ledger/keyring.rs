@@ -6,7 +6,7 @@
 use aws_lc_rs::hmac;
 
 use super::{
-    checkpoint::{Checkpoint, Error, Signer, Verifier},
+    checkpoint::{Checkpoint, Error, Signer, Verifier, beside},
     handover::{Fault, Handover, key_at},
     snapshot::{self, Snapshot},
     tree::Hash,
@@ -195,6 +195,16 @@ impl Verifiers {
     /// Whether this text is one of the keys.
     pub(crate) fn names(&self, text: &str) -> bool {
         self.newest_first().any(|key| key.to_string() == text)
+    }
+
+    /// The hashes of the keys in the signature lines of heads, for people.
+    pub(crate) fn head_hashes(&self) -> Vec<String> {
+        self.newest_first().map(Verifier::head_hash).collect()
+    }
+
+    /// Those of the keys that signed a note, by any name. Nothing is verified.
+    pub(crate) fn unverified_hashes(note: &str) -> Vec<String> {
+        beside::unverified_hashes(note)
     }
 
     fn newest_first(&self) -> impl Iterator<Item = &Verifier> {

@@ -21,6 +21,7 @@ use super::{
     replay::{self, Replayed},
     signed::Signed,
     snapshots, sqlite,
+    tables::Tables,
     whole_file::{failed, has, sync, write},
 };
 use crate::{
@@ -159,11 +160,7 @@ pub(crate) async fn mark_shared_by_hand(
 ) -> Result<Copied, Error> {
     let _lock = Lock::take(folder)?;
     let (signed, _) = Signed::open(folder, keys)?;
-    let mut connection = Database::Postgres(address.clone()).open_writer().await?;
-    connection.begin_reading().await?;
-    let read = read(&mut connection, None, &signed).await;
-    connection.close().await?;
-    let copied = Copied::from(read?);
+    let copied = read_shared(address, &signed).await?;
     for name in [CHECKPOINT, snapshots::FILE] {
         let (path, aside) = (folder.join(name), folder.join(format!("{name}.lost")));
         if has(folder, name) {
@@ -173,6 +170,33 @@ pub(crate) async fn mark_shared_by_hand(
     write(&folder.join(RESTORED), BY_HAND)?;
     sync(folder)?;
     Ok(copied)
+}
+
+/// Reads the ledger that was put back.
+async fn read_shared(address: &PostgresAddress, signed: &Signed) -> Result<Copied, Error> {
+    let database = Database::Postgres(address.clone());
+    let mut connection = database.open().await?;
+    let read = async {
+        let none = || {
+            Error::Start(format!(
+                "there is no ledger in the {address}: correct the address, or put the database back first. Nothing was \
+                 changed"
+            ))
+        };
+        match database.look(&mut connection).await? {
+            Tables::None => return Err(none()),
+            Tables::Older { .. } | Tables::Current => {}
+        }
+        connection.begin_reading().await?;
+        let copied = Copied::from(read(&mut connection, None, signed).await?);
+        match copied.size {
+            0 => Err(none()),
+            _ => Ok(copied),
+        }
+    };
+    let read = read.await.map_err(|error| address.named(error));
+    connection.close().await.ok();
+    read
 }
 
 /// Mark of a restored copy that no daemon has started on.
@@ -229,8 +253,16 @@ pub(super) fn forget_restored(folder: &Path) -> Result<(), Error> {
 /// Reads a whole copy and compares it with what was signed.
 async fn check(folder: &Path, keys: Keyring) -> Result<Copied, Error> {
     let (signed, checkpoint) = Signed::open(folder, keys)?;
+    let database = Database::in_folder(folder);
+    database.expect_content(checkpoint.as_ref())?;
     let mut connection = Connection::Sqlite(sqlite::open_reader(&folder.join(DATABASE)).await?);
-    let read = read(&mut connection, checkpoint, &signed).await;
+    let read = async {
+        if database.look(&mut connection).await? == Tables::None {
+            database.expect_known_ledger(checkpoint.as_ref())?;
+        }
+        read(&mut connection, checkpoint, &signed).await
+    };
+    let read = read.await;
     connection.close().await?;
     Ok(read?.into())
 }

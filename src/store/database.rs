@@ -12,6 +12,7 @@ use super::{
     Error,
     postgres::{self, Announcements, End, Mailboxes, Pool, PostgresAddress},
     sqlite::{self, Flush},
+    tables::Tables,
 };
 
 /// The place of a ledger.
@@ -29,8 +30,24 @@ impl Database {
         Self::Sqlite(folder.join(sqlite::FILE))
     }
 
-    /// Opens the one connection that writes. The tables are those of this version, or of an older
-    /// one and not yet brought up to date ([`Database::migrate`]).
+    /// Opens a connection that can write, before anything of the database is known
+    /// ([`Database::look`]).
+    ///
+    /// # Errors
+    /// Returns [`Error::Unavailable`] if the database cannot be opened. A file of another program
+    /// has the errors of [`Database::look`].
+    pub(super) async fn open(&self) -> Result<Connection, Error> {
+        match self {
+            Self::Sqlite(file) => Ok(Connection::Sqlite(sqlite::open_writer(file).await?)),
+            Self::Postgres(address) => {
+                let connection = postgres::connect(address).await?;
+                Ok(Connection::Postgres(connection))
+            }
+        }
+    }
+
+    /// Opens the one connection that writes again, after a failure. The tables are those of this
+    /// version.
     ///
     /// # Errors
     /// Returns [`Error::Unavailable`] if the database cannot be opened, or with the name of a thing
@@ -42,6 +59,14 @@ impl Database {
                 let connection = postgres::open_writer(address).await?;
                 Ok(Connection::Postgres(connection))
             }
+        }
+    }
+
+    /// The error with the address before it, if a shared database is unavailable.
+    pub(super) fn named(&self, error: Error) -> Error {
+        match self {
+            Self::Sqlite(_) => error,
+            Self::Postgres(address) => address.named(error),
         }
     }
 
@@ -64,8 +89,7 @@ impl Database {
     /// Brings the tables up to date.
     ///
     /// # Errors
-    /// Returns [`Error::Tampered`] if the tables are of no version of Daypass, and
-    /// [`Error::Unavailable`] if they are of a newer one.
+    /// As [`Database::look`], and if a table cannot be made.
     pub(super) async fn migrate(&self, connection: &mut Connection) -> Result<(), Error> {
         match (self, connection.session()) {
             (Self::Sqlite(file), Session::Sqlite(connection)) => {
@@ -76,9 +100,7 @@ impl Database {
                 postgres::within(postgres::APPEND, migrated).await
             }
             (Self::Sqlite(_), Session::Postgres(_)) | (Self::Postgres(_), Session::Sqlite(_)) => {
-                Err(Error::Unavailable(
-                    "the connection is to another engine".to_owned(),
-                ))
+                Err(other_engine())
             }
         }
     }
@@ -111,14 +133,19 @@ impl Database {
         match (self, error) {
             (Self::Sqlite(_), error) => error.with_advice(folder),
             (Self::Postgres(address), Error::Tampered(what)) => Error::Tampered(format!(
-                "{what}. Nothing was changed in the {address}, and nothing is issued. Restore the database up to its last \
-                 commit. If commits are lost, run daypass restore --by-hand on one server (`daypass help server`, \
+                "{what}. Nothing was changed in the {address}, and nothing is issued. Correct the address if it is of another \
+                 database. Else restore the database up to its last commit. If commits are lost, run daypass restore --by-hand on one server (`daypass help server`, \
                  Several servers). Keep {folder} as evidence",
                 folder = folder.display()
             )),
             (Self::Postgres(_), error) => error,
         }
     }
+}
+
+/// The error of a connection that is not to this database.
+pub(super) fn other_engine() -> Error {
+    Error::Unavailable("the connection is to another engine".to_owned())
 }
 
 /// A connection to one of the engines.
@@ -167,33 +194,12 @@ impl Connection {
         }
     }
 
-    /// True if the database is of an older version, without the head that commits sign.
-    pub(super) async fn is_older(&mut self) -> Result<bool, Error> {
-        match self.session() {
-            Session::Sqlite(connection) => sqlite::is_older(connection).await,
-            Session::Postgres(connection) => {
-                postgres::within(postgres::APPEND, postgres::is_older(connection)).await
-            }
-        }
-    }
-
-    /// The number of the newest step of the tables of a shared database; none in an empty one.
-    pub(super) async fn version(&mut self) -> Result<Option<i64>, Error> {
-        match self.session() {
-            Session::Sqlite(_) => Ok(None),
-            Session::Postgres(connection) => {
-                postgres::within(postgres::APPEND, postgres::version(connection)).await
-            }
-        }
-    }
-
-    /// Checks the rights in a shared database: to append if it has the tables of this version, else
-    /// to make them.
-    pub(super) async fn expect_rights(&mut self, has_tables: bool) -> Result<(), Error> {
+    /// Checks the rights in a shared database: to append, and if tables are missing, to make them.
+    pub(super) async fn expect_rights(&mut self, has: Tables) -> Result<(), Error> {
         match self.session() {
             Session::Sqlite(_) => Ok(()),
             Session::Postgres(connection) => {
-                let rights = postgres::expect_rights(connection, has_tables);
+                let rights = postgres::expect_rights(connection, has);
                 postgres::within(postgres::APPEND, rights).await
             }
         }

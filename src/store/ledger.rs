@@ -134,12 +134,17 @@ pub(super) fn verified(
         verifiers.verify_head(&note).map_err(|error| {
             let origin = note.lines().next().unwrap_or_default();
             let origin = origin.trim_end_matches("#head").escape_debug().take(100);
+            let signers = match Verifiers::unverified_hashes(&note).join(", ") {
+                none if none.is_empty() => "signed by no key".to_owned(),
+                hashes => format!("signed by the key {hashes}"),
+            };
             Error::Tampered(format!(
                 "the head in its table `head` is not signed by the configured ledger key ({error}); it is of the \
-                 ledger \"{}\", and this server's is {:?}. If the ledger was handed over to another key, give this server \
-                 the newest one ([ledger] `key`)",
+                 ledger \"{}\", {signers}, and this server's is {:?}, whose key signs as {}. If the ledger was handed over to \
+                 another key, give this server the newest one ([ledger] `key`)",
                 origin.collect::<String>(),
-                verifiers.origin()
+                verifiers.origin(),
+                verifiers.head_hashes().join(", ")
             ))
         })
     };

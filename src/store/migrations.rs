@@ -13,3 +13,11 @@ pub(super) fn changed(step: i64) -> Error {
         "step {step} of its tables was made by another program than daypass. Restore the database from a backup"
     ))
 }
+
+/// The refusal of tables whose step is recorded as one that was not done.
+pub(super) fn undone(step: i64) -> Error {
+    Error::Tampered(format!(
+        "step {step} of its tables is recorded as not done (table `_sqlx_migrations`), which daypass never does: another \
+         program changed the database"
+    ))
+}

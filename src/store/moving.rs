@@ -16,6 +16,7 @@ use super::{
     postgres::PostgresAddress,
     signed::Signed,
     sqlite,
+    tables::Tables,
     whole_file::{failed, has, sync, write},
 };
 use crate::ledger::{
@@ -56,8 +57,15 @@ impl Move<'_> {
         let _lock = Lock::take(self.folder)?;
         self.expect_a_ledger()?;
         let (signed, checkpoint) = Signed::open(self.folder, keys)?;
-        let mut from = Database::in_folder(self.folder).open_writer().await?;
-        if from.is_older().await? {
+        let old = Database::in_folder(self.folder);
+        old.expect_content(checkpoint.as_ref())?;
+        let mut from = old.open().await?;
+        let tables = old.look(&mut from).await?;
+        if tables == Tables::None {
+            old.expect_known_ledger(checkpoint.as_ref())?;
+            old.migrate(&mut from).await?;
+        }
+        if tables.lack_head() {
             return Err(Error::Start(
                 "the ledger is of an older version of daypass: start this version once without [store], and stop it"
                     .to_owned(),
@@ -68,15 +76,48 @@ impl Move<'_> {
             return Err(event.tampered());
         }
         let target = Database::Postgres(self.address.clone());
-        let mut to = target.open_writer().await?;
-        target.migrate(&mut to).await?;
-        if !self.is_moved(&mut to, &signed, &source.head).await? {
-            self.copy(&mut from, &mut to, &signed, &source.head).await?;
-        }
+        let mut to = target.open().await?;
+        let moved = self.move_to((&target, &mut to), &mut from, (&signed, &source.head));
+        moved.await?;
         to.close().await.ok();
         from.close().await?;
         self.retire()?;
         Ok(source.into())
+    }
+
+    /// Copies the ledger, if an earlier call has not. A database with another one stays as it is.
+    async fn move_to(
+        &self,
+        (target, to): (&Database, &mut Connection),
+        from: &mut Connection,
+        (signed, source): (&Signed, &Frontier),
+    ) -> Result<(), Error> {
+        let ready = self.make_ready((target, to), (signed, source)).await;
+        let is_moved = ready.map_err(|error| target.named(error))?;
+        match is_moved {
+            true => Ok(()),
+            false => self.copy(from, to, signed, source).await,
+        }
+    }
+
+    /// Makes the tables of an empty database. True if it has this ledger from an earlier move.
+    async fn make_ready(
+        &self,
+        (target, to): (&Database, &mut Connection),
+        (signed, source): (&Signed, &Frontier),
+    ) -> Result<bool, Error> {
+        let tables = target.look(to).await?;
+        let is_moved = match tables {
+            Tables::None => false,
+            Tables::Older { .. } | Tables::Current => {
+                self.is_moved((to, tables), signed, source).await?
+            }
+        };
+        to.expect_rights(tables).await?;
+        if tables != Tables::Current {
+            target.migrate(to).await?;
+        }
+        Ok(is_moved)
     }
 
     fn expect_a_ledger(&self) -> Result<(), Error> {
@@ -105,7 +146,7 @@ impl Move<'_> {
     /// True if the database has this ledger from an earlier move, and false if it is empty.
     async fn is_moved(
         &self,
-        to: &mut Connection,
+        (to, tables): (&mut Connection, Tables),
         signed: &Signed,
         source: &Frontier,
     ) -> Result<bool, Error> {
@@ -116,9 +157,12 @@ impl Move<'_> {
                 self.address
             ))
         };
-        let head = match ledger::signed_head(to, &signed.verifiers()).await {
-            Err(Error::Tampered(what)) => return Err(not_empty(&what)),
-            head => head?,
+        let head = match tables.lack_head() {
+            true => None,
+            false => match ledger::signed_head(to, &signed.verifiers()).await {
+                Err(Error::Tampered(what)) => return Err(not_empty(&what)),
+                head => head?,
+            },
         };
         let Some(head) = head else {
             return match ledger::count(to).await? {

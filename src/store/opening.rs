@@ -16,6 +16,7 @@ use super::{
     replay::{self, Replayed, Unsigned},
     signed::Signed,
     snapshots,
+    tables::Tables,
 };
 use crate::ledger::{
     EventKind,
@@ -71,7 +72,10 @@ impl Default for Opening<'_> {
 }
 
 impl Opening<'_> {
-    /// Opens the database, brings its tables up to date and reads the ledger ([`Opening::read`]).
+    /// Opens the database, reads the ledger ([`Opening::read`]) and brings the tables up to date.
+    ///
+    /// Nothing is written to a database before it is known to be the one that this folder knows, or
+    /// an empty one for a folder that knows none.
     pub(super) async fn begin(
         &self,
         database: &Database,
@@ -79,20 +83,57 @@ impl Opening<'_> {
         checkpoint: Option<SignedHead>,
         now: OffsetDateTime,
     ) -> Result<(Connection, Replayed, Option<StateDigest>), Error> {
-        let mut connection = database.open_writer().await?;
-        if connection.is_older().await? {
-            expect_no_tail(&mut connection, checkpoint.as_ref()).await?;
+        database.expect_content(checkpoint.as_ref())?;
+        let mut connection = database.open().await?;
+        let begun = self.begin_on((database, &mut connection), signed, checkpoint, now);
+        let (replayed, covered) = begun.await.map_err(|error| database.named(error))?;
+        Ok((connection, replayed, covered))
+    }
+
+    async fn begin_on(
+        &self,
+        (database, connection): (&Database, &mut Connection),
+        signed: &Signed,
+        checkpoint: Option<SignedHead>,
+        now: OffsetDateTime,
+    ) -> Result<(Replayed, Option<StateDigest>), Error> {
+        let tables = database.look(connection).await?;
+        if tables == Tables::None {
+            database.expect_known_ledger(checkpoint.as_ref())?;
+            self.expect_beginning(checkpoint.is_some())?;
         }
-        database.migrate(&mut connection).await?;
-        for weakness in database.weaknesses(&mut connection).await? {
+        connection.expect_rights(tables).await?;
+        for weakness in database.weaknesses(connection).await? {
             tracing::warn!("{weakness}");
         }
+        if tables == Tables::None {
+            database.migrate(connection).await?;
+        }
+        if tables.lack_head() {
+            expect_no_tail(connection, checkpoint.as_ref()).await?;
+        }
         connection.begin_reading().await?;
-        self.expect_shared_ledger(&mut connection, checkpoint.as_ref(), &signed.verifiers())
-            .await?;
-        let (replayed, covered) = self.read(&mut connection, signed, checkpoint, now).await?;
+        let head = match tables.lack_head() {
+            true => None,
+            false => {
+                self.expect_shared_head(connection, &signed.verifiers())
+                    .await?
+            }
+        };
+        let is_empty = head.is_none() && ledger::entries(connection, 0, 1).await?.is_empty();
+        if self.postgres.is_some() {
+            if is_empty {
+                database.expect_known_ledger(checkpoint.as_ref())?;
+            }
+            self.expect_beginning(checkpoint.is_some() || !is_empty)?;
+        }
+        let heads = replay::Signed { head, checkpoint };
+        let read = self.read(connection, signed, heads, now).await?;
         connection.end_reading().await?;
-        Ok((connection, replayed, covered))
+        if matches!(tables, Tables::Older { .. }) {
+            database.migrate(connection).await?;
+        }
+        Ok(read)
     }
 
     /// The database of this start.
@@ -109,13 +150,9 @@ impl Opening<'_> {
         &self,
         connection: &mut Connection,
         signed: &Signed,
-        checkpoint: Option<SignedHead>,
+        heads: replay::Signed,
         now: OffsetDateTime,
     ) -> Result<(Replayed, Option<StateDigest>), Error> {
-        let heads = replay::Signed {
-            head: ledger::signed_head(connection, &signed.verifiers()).await?,
-            checkpoint,
-        };
         let found = match snapshots::newest(signed.folder(), &signed.verifiers()) {
             Some(found) if snapshots::fits(&found.0, connection, &heads).await? => Some(found),
             Some(_) | None => None,
@@ -174,24 +211,29 @@ impl Opening<'_> {
         }
     }
 
-    /// [`Opening::expect_ledger`] for a database that replicas share. A new replica finds its
-    /// ledger there, with an empty folder.
-    async fn expect_shared_ledger(
+    /// The head of the last commit. That of another ledger is likely a mistake of the operator if
+    /// the database is one that replicas share.
+    async fn expect_shared_head(
         &self,
         connection: &mut Connection,
-        checkpoint: Option<&SignedHead>,
         verifiers: &Verifiers,
-    ) -> Result<(), Error> {
+    ) -> Result<Option<SignedHead>, Error> {
+        let head = ledger::signed_head(connection, verifiers).await;
+        match (self.postgres, head) {
+            (Some(address), Err(Error::Tampered(what))) => Err(Error::Start(format!(
+                "{address}: {what}. Correct the address, or the name and the keys of this server. If they are right, another \
+                 program changed the database: restore it"
+            ))),
+            (_, head) => head,
+        }
+    }
+
+    /// [`Opening::expect_ledger`] for a database that replicas share. A new replica finds its
+    /// ledger there, with an empty folder.
+    fn expect_beginning(&self, is_there: bool) -> Result<(), Error> {
         let Some(address) = self.postgres else {
             return Ok(());
         };
-        let is_there = checkpoint.is_some() || !ledger::entries(connection, 0, 1).await?.is_empty();
-        if let Err(Error::Tampered(what)) = ledger::signed_head(connection, verifiers).await {
-            return Err(Error::Start(format!(
-                "{address}: {what}. Correct the address, or the name and the keys of this server. If they are right, another \
-                 program changed the database: restore it"
-            )));
-        }
         match (self.beginning, is_there) {
             (Beginning::Existing, false) => Err(Error::Start(format!(
                 "there is no ledger in the {address}. If this server has run before, its ledger is lost, or the address is \

@@ -7,6 +7,7 @@
 mod address;
 mod append;
 mod explained;
+mod look;
 mod mailboxes;
 mod pool;
 mod rights;
@@ -15,22 +16,28 @@ mod warnings;
 
 use std::{sync::Arc, time::Duration};
 
-use sqlx::{Connection as _, PgConnection, PgPool, migrate::MigrateError, postgres::PgListener};
+use sqlx::{
+    Connection as _, PgConnection, PgPool,
+    migrate::{Migrate, MigrateError},
+    postgres::PgListener,
+};
 use tokio::{sync::Notify, task::JoinHandle, time::sleep};
 
 pub use address::PostgresAddress;
 pub(super) use append::{Columns, End, begin_locked, commit, commit_again, insert};
 pub(super) use explained::{explained, is_damaged, said};
+pub(super) use look::look;
 pub(super) use mailboxes::put as put_mailbox;
 pub(crate) use mailboxes::{Held, Kept, LEASE, Mailboxes};
 pub(super) use pool::Pool;
 pub(super) use rights::expect_rights;
-pub(super) use session::{APPEND, within};
-use session::{connect, run};
+use session::run;
+pub(super) use session::{APPEND, connect, within};
 
 use super::{
     Error,
-    migrations::{MIGRATIONS, changed},
+    migrations::{MIGRATIONS, changed, undone},
+    tables::Tables,
 };
 
 /// Deadline for closing a connection in order.
@@ -45,15 +52,15 @@ const AGAIN: Duration = Duration::from_secs(1);
 /// The channel on which each append is announced. It belongs to one database.
 const CHANNEL: &str = "daypass_ledger";
 
-/// Opens the one connection that writes. The tables are those of this version, or of an older one
-/// and not yet brought up to date.
+/// Opens the one connection that writes again, to tables of this version.
 ///
 /// # Errors
 /// Returns [`Error::Unavailable`] with the cause and what to do, or with the name of a table that
 /// another program changed.
 pub(super) async fn open_writer(address: &PostgresAddress) -> Result<PgConnection, Error> {
     let mut connection = connect(address).await?;
-    within(APPEND, expect_own_tables(&mut connection, address)).await?;
+    let unchanged = within(APPEND, look::expect_own_tables(&mut connection)).await;
+    unchanged.map_err(|error| address.named(error))?;
     Ok(connection)
 }
 
@@ -62,74 +69,34 @@ pub(super) fn open_readers(address: &PostgresAddress) -> Pool {
     Pool::new(address, READERS, &[("default_transaction_read_only", "on")])
 }
 
-/// Brings the tables up to date. Replicas that start together do it one after the other.
+/// Brings the tables up to date, in one transaction. Replicas that start together do it one after
+/// the other.
 ///
 /// # Errors
-/// Returns [`Error::Unavailable`] if the tables are of a newer version, or if the user has no right
-/// to make them.
+/// Returns an error if the database is another program's by now, or if the user has no right to
+/// make tables. Nothing was changed then.
 pub(super) async fn migrate(
     connection: &mut PgConnection,
     address: &PostgresAddress,
 ) -> Result<(), Error> {
-    let migrated = MIGRATIONS.run_direct(None, connection, false).await;
-    migrated.map_err(|error| match error {
-        MigrateError::Execute(error) | MigrateError::ExecuteMigration(error, _) => {
-            address.named(error.into())
-        }
-        MigrateError::VersionMissing(_) => newer(address),
-        MigrateError::VersionMismatch(step) => address.named(changed(step)),
-        other => Error::Unavailable(format!("{address}: {other}")),
-    })
-}
-
-/// The refusal of tables of a newer version.
-pub(super) fn newer(address: &PostgresAddress) -> Error {
-    Error::Start(format!(
-        "the {address} has the tables of a newer version of daypass: start that version, or a newer one"
-    ))
-}
-
-/// True if there is a ledger without the table of its signed head.
-pub(super) async fn is_older(connection: &mut PgConnection) -> Result<bool, Error> {
-    let statement = "SELECT to_regclass('ledger') IS NOT NULL AND to_regclass('head') IS NULL";
-    Ok(sqlx::query_scalar(statement).fetch_one(connection).await?)
-}
-
-/// Refuses tables on which another program put a trigger, a rule or a row policy, or which are
-/// views: they would change what statements do, below all checks.
-async fn expect_own_tables(
-    connection: &mut PgConnection,
-    address: &PostgresAddress,
-) -> Result<(), Error> {
-    let changed: Option<String> = sqlx::query_scalar(
-        "SELECT relname::text FROM pg_class c \
-         WHERE c.oid IN (to_regclass('ledger'), to_regclass('head'), to_regclass('mailbox'), to_regclass('report')) \
-         AND (c.relkind <> 'r' OR c.relhasrules OR c.relrowsecurity \
-              OR EXISTS (SELECT FROM pg_trigger t WHERE t.tgrelid = c.oid AND NOT t.tgisinternal) \
-              OR EXISTS (SELECT FROM pg_inherits i WHERE c.oid IN (i.inhparent, i.inhrelid))) \
-         LIMIT 1",
-    )
-    .fetch_optional(connection)
-    .await?;
-    match changed {
-        None => Ok(()),
-        Some(table) => Err(Error::Unavailable(format!(
-            "{address} holds the table {table:?} with a trigger, a rule, a row policy or another kind than daypass gives \
-             it: another program changed the database. Find out which; then remove it, or restore the database"
-        ))),
+    // Until the commit: a step holds it only until its own end.
+    connection.lock().await.map_err(failed)?;
+    let mut transaction = connection.begin().await?;
+    if look(&mut transaction, address).await? != Tables::Current {
+        let migrated = MIGRATIONS.run_direct(None, &mut *transaction, false).await;
+        migrated.map_err(failed)?;
     }
+    transaction.commit().await?;
+    connection.unlock().await.map_err(failed)
 }
 
-/// The number of the newest step of the tables; none in an empty database.
-pub(super) async fn version(connection: &mut PgConnection) -> Result<Option<i64>, Error> {
-    let has_any: bool = sqlx::query_scalar("SELECT to_regclass('_sqlx_migrations') IS NOT NULL")
-        .fetch_one(&mut *connection)
-        .await?;
-    if !has_any {
-        return Ok(None);
+fn failed(error: MigrateError) -> Error {
+    match error {
+        MigrateError::Execute(error) | MigrateError::ExecuteMigration(error, _) => error.into(),
+        MigrateError::VersionMismatch(step) => changed(step),
+        MigrateError::Dirty(step) => undone(step),
+        other => Error::Unavailable(other.to_string()),
     }
-    let statement = "SELECT MAX(version) FROM _sqlx_migrations";
-    Ok(sqlx::query_scalar(statement).fetch_one(connection).await?)
 }
 
 /// A sentence for each setting by which an acknowledged commit can be lost, or the server be

@@ -43,23 +43,12 @@ impl Signed {
     /// # Errors
     /// Returns [`Error::Tampered`] if none of the keys signed the file.
     pub(super) fn open(folder: &Path, keys: Keyring) -> Result<(Self, Option<SignedHead>), Error> {
-        let path = folder.join(FILE);
-        let text = match fs::read_to_string(&path) {
-            Ok(text) => Some(text),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => None,
-            Err(error) => return Err(unavailable(&path, &error)),
-        };
-        let checkpoint = text
-            .as_deref()
-            .map(|text| verify(&path, text, &keys.verifiers()))
-            .transpose()?;
-        let last = checkpoint
-            .as_ref()
-            .zip(text)
-            .map(|(checkpoint, text)| Note {
-                size: checkpoint.size,
-                text,
-            });
+        let (last, checkpoint) = checkpoint(folder, &keys.verifiers())?
+            .map(|(text, head)| {
+                let size = head.size;
+                (Note { size, text }, head)
+            })
+            .unzip();
         let folder = folder.to_owned();
         let last = Mutex::new(last);
         Ok((Self { keys, folder, last }, checkpoint))
@@ -209,6 +198,24 @@ impl Signed {
 }
 
 const FILE: &str = "checkpoint";
+
+/// The newest checkpoint of a folder, with its text; none if the folder has none yet.
+///
+/// # Errors
+/// As [`Signed::open`].
+pub(super) fn checkpoint(
+    folder: &Path,
+    verifiers: &Verifiers,
+) -> Result<Option<(String, SignedHead)>, Error> {
+    let path = folder.join(FILE);
+    let text = match fs::read_to_string(&path) {
+        Ok(text) => text,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(unavailable(&path, &error)),
+    };
+    let head = verify(&path, &text, verifiers)?;
+    Ok(Some((text, head)))
+}
 
 fn lacks(lacking: &Lacking) -> Error {
     Error::Lacking(lacking.to_string())

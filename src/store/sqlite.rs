@@ -9,7 +9,7 @@ use std::{
 };
 
 use sqlx::{
-    ConnectOptions, SqliteConnection, SqlitePool,
+    ConnectOptions, Connection, SqliteConnection, SqlitePool,
     sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous},
 };
 
@@ -17,7 +17,8 @@ use tokio::time::{sleep, timeout};
 
 use super::{
     Error,
-    migrations::{MIGRATIONS, changed},
+    migrations::{MIGRATIONS, changed, undone},
+    tables::Tables,
 };
 use crate::modes;
 
@@ -50,6 +51,7 @@ fn options(file: &Path) -> SqliteConnectOptions {
 /// Returns [`Error::Unavailable`] with the name of a thing in the database that Daypass did not
 /// make.
 pub(super) async fn open_writer(file: &Path) -> Result<SqliteConnection, Error> {
+    expect_ours(file).await?;
     make_private(file)?;
     let mut connection = options(file)
         .journal_mode(SqliteJournalMode::Wal)
@@ -59,9 +61,44 @@ pub(super) async fn open_writer(file: &Path) -> Result<SqliteConnection, Error> 
         .pragma("cell_size_check", "ON")
         .connect()
         .await?;
-    schema::expect_nothing_foreign(&mut connection, file).await?;
+    look(&mut connection, file).await?;
     flush(&mut connection, Flush::Whole).await?;
     Ok(connection)
+}
+
+/// Says what the database holds.
+///
+/// # Errors
+/// Returns an error if it is not Daypass', or if another program changed it.
+pub(super) async fn look(connection: &mut SqliteConnection, file: &Path) -> Result<Tables, Error> {
+    schema::look(connection, file).await
+}
+
+/// Looks at a file that is there already and changes nothing of it, neither its mode nor its
+/// journal: it may be another program's.
+async fn expect_ours(file: &Path) -> Result<(), Error> {
+    if is_empty(file) {
+        return Ok(());
+    }
+    let looked = match open_to_look(file).await {
+        Ok(mut connection) => {
+            let looked = look(&mut connection, file).await;
+            connection.close().await.ok();
+            looked
+        }
+        Err(error) => Err(error),
+    };
+    match looked {
+        Err(error @ (Error::Start(_) | Error::Tampered(_))) => Err(error),
+        // A file that cannot be looked at so, such as one with a journal to roll back, has its
+        // error when it is opened to write.
+        Ok(_) | Err(_) => Ok(()),
+    }
+}
+
+/// True if the file has no content, or is not there.
+pub(super) fn is_empty(file: &Path) -> bool {
+    file.metadata().map_or(true, |it| it.len() == 0)
 }
 
 /// Makes the file first, because SQLite would make it by the umask. The log and its index take the
@@ -80,11 +117,6 @@ pub(super) fn make_private(file: &Path) -> Result<(), Error> {
     Ok(())
 }
 
-/// True if the database is of an older version, without the head that commits sign.
-pub(super) async fn is_older(connection: &mut SqliteConnection) -> Result<bool, Error> {
-    schema::is_older(connection).await
-}
-
 /// Brings the tables up to date.
 pub(super) async fn migrate(connection: &mut SqliteConnection, file: &Path) -> Result<(), Error> {
     let migrated = MIGRATIONS.run_direct(None, connection, false).await;
@@ -100,6 +132,7 @@ pub(super) async fn migrate(connection: &mut SqliteConnection, file: &Path) -> R
             }
         }
         sqlx::migrate::MigrateError::VersionMismatch(step) => changed(step),
+        sqlx::migrate::MigrateError::Dirty(step) => undone(step),
         other => Error::Unavailable(format!("{}: {other}", file.display())),
     })
 }

@@ -33,3 +33,4 @@ mod support;
 mod testing;
 mod traffic;
 mod webhooks;
+mod wrong_database;

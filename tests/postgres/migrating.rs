@@ -251,6 +251,33 @@ async fn a_move_that_is_refused_leaves_the_ledger_where_it_is() {
     alice.json(&["pass", "--role", "shell"]).await;
 }
 
+/// It got tables of ours, or the advice to restore it.
+#[tokio::test(flavor = "multi_thread")]
+async fn no_ledger_moves_into_a_database_of_another_program() {
+    let mut site = Site::start().await;
+    site.stop().await;
+    for sql in [
+        "CREATE TABLE customers (id bigint)",
+        "CREATE TABLE ledger (account text, amount bigint)",
+    ] {
+        let database = database().await;
+        database.run_sql(sql).await;
+        site.share(Some(&database.address()));
+        let refused = site.refuses(&["migrate"]);
+        assert!(refused.contains("belongs to another program"), "{refused}");
+        assert!(site.path("state/ledger.db").exists());
+        let things = "SELECT count(*) FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE nspname = 'public'";
+        assert_eq!(database.number(things).await, 1);
+    }
+    // Nor an empty file in the place of the ledger, whose checkpoint knows of more.
+    let database = database().await;
+    site.share(Some(&database.address()));
+    fs::write(site.path("state/ledger.db"), "").unwrap();
+    let refused = site.refuses(&["migrate"]);
+    assert!(refused.contains("it has 0 events"), "{refused}");
+    assert_eq!(fs::read(site.path("state/ledger.db")).unwrap(), b"");
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_ledger_that_was_changed_is_not_moved_and_the_database_stays_empty() {
     let database = database().await;

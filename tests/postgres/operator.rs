@@ -13,7 +13,7 @@ use super::{
 };
 
 /// Status, and everything that it printed.
-fn daypass(words: &[&str], configuration: &Path) -> (bool, String) {
+pub(crate) fn daypass(words: &[&str], configuration: &Path) -> (bool, String) {
     let mut command = Command::new(DAYPASS);
     command.args(words).arg("--config").arg(configuration);
     let output = command.output().unwrap();
@@ -23,11 +23,11 @@ fn daypass(words: &[&str], configuration: &Path) -> (bool, String) {
     (output.status.success(), text)
 }
 
-fn check(configuration: &Path) -> (bool, String) {
+pub(crate) fn check(configuration: &Path) -> (bool, String) {
     daypass(&["serve", "--check"], configuration)
 }
 
-async fn stop(daemon: &mut Daemon) {
+pub(crate) async fn stop(daemon: &mut Daemon) {
     signal(daemon.process.0.id(), "TERM");
     assert!(daemon.process.ended().await.success());
 }
@@ -45,7 +45,8 @@ async fn the_check_looks_at_the_database_and_shows_no_password() {
     let address = |text: &str| files::write_secret(&file, text);
     address(&foreign.address());
     let (is_healthy, text) = check(&configuration);
-    assert!(is_healthy && text.contains("has no ledger yet"), "{text}");
+    assert!(!is_healthy, "{text}");
+    assert!(text.contains("this server knows a ledger of"), "{text}");
     let cases = [
         (
             "a wrong password",
@@ -189,6 +190,17 @@ async fn init_looks_at_the_database_before_it_writes_a_file() {
         assert!(!text.contains("geheim"), "{case}: {text}");
         assert!(!dir.exists(), "{case}");
     }
+    // It was: `: No such file or directory`.
+    for empty in ["", " "] {
+        let (is_done, text) = init(empty);
+        assert!(!is_done && text.contains("--postgres is empty"), "{text}");
+    }
+    let (is_done, text) = init("localhost/daypass");
+    assert!(
+        !is_done && text.contains("names a file with the address"),
+        "{text}"
+    );
+    assert!(!dir.exists());
     let (is_done, text) = init(&database.address());
     assert!(!is_done && text.contains("holds a password"), "{text}");
     assert!(!text.contains("geheim"), "{text}");

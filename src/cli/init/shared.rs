@@ -31,6 +31,13 @@ impl Shared {
     /// # Errors
     /// Returns the fault of an address, without its text.
     pub(super) fn parse(text: &str) -> Result<Self, Failure> {
+        if text.trim().is_empty() {
+            return Err(Failure::new(
+                Code::Usage,
+                "--postgres is empty: name a file with the address of the database, or the address itself if it holds no \
+                 password (postgres://USER@HOST:PORT/DATABASE)",
+            ));
+        }
         if !text.contains("://") {
             return Ok(Self::File(PathBuf::from(text)));
         }
@@ -65,7 +72,13 @@ impl Shared {
             Self::Address(address) => address.clone(),
             Self::File(file) => {
                 let text = modes::read_secret(file, LARGEST);
-                let text = text.map_err(|problem| failed(format!("{}: {problem}", file.display())));
+                let text = text.map_err(|problem| {
+                    failed(format!(
+                        "{}: {problem}; --postgres names a file with the address, or is an address \
+                         (postgres://USER@HOST:PORT/DATABASE)",
+                        file.display()
+                    ))
+                });
                 text?.trim().to_owned()
             }
         };
@@ -75,7 +88,7 @@ impl Shared {
         OsRng.fill_bytes(&mut seed);
         let signer = Signer::new(&format!("{name}/ledger"), &seed);
         let signer = signer.map_err(|error| failed(error.to_string()))?;
-        let examined = store::examine(&address, &Keyring::from(signer).verifiers()).await;
+        let examined = store::examine(&address, &Keyring::from(signer).verifiers(), None).await;
         match examined {
             Ok(examined) if examined.size.is_none() => {
                 for weakness in examined.weaknesses {

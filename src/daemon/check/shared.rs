@@ -33,7 +33,7 @@ pub(super) async fn check(
     let Ok(keys) = parts::keyring(config) else {
         return findings;
     };
-    match store::examine(address, &keys.verifiers()).await {
+    match store::examine(address, &keys.verifiers(), Some(&config.state)).await {
         Ok(examined) => {
             let message = match examined.size {
                 Some(size) => format!("the {address} has the ledger, with {size} events"),
@@ -42,6 +42,15 @@ pub(super) async fn check(
             findings.push(Finding::good(CHECK, message));
             let weaknesses = examined.weaknesses.into_iter();
             findings.extend(weaknesses.map(|it| Finding::warning(CHECK, it)));
+        }
+        Err(error @ store::Error::Tampered(_)) => {
+            findings.push(Finding::wrong(
+                CHECK,
+                format!(
+                    "the {address}: {error}. Correct the address if it is of another database; else restore the database up \
+                     to its last commit (`daypass help server`, Several servers)"
+                ),
+            ));
         }
         Err(error) => findings.push(Finding::wrong(CHECK, error.to_string())),
     }

@@ -29,6 +29,11 @@ impl Signer {
 }
 
 impl Verifier {
+    /// The hash of this key in the signature lines of a database's heads, as people compare it.
+    pub(in crate::ledger) fn head_hash(&self) -> String {
+        base16ct::lower::encode_string(&self.of_heads().hash())
+    }
+
     /// Whether this key signed bytes that are not a note's text.
     pub(in crate::ledger) fn has_signed(&self, bytes: &[u8], signature: &[u8]) -> bool {
         signature::UnparsedPublicKey::new(&signature::ED25519, self.public)
@@ -50,4 +55,12 @@ pub(in crate::ledger) fn unverified_ids(note: &str, name: &str) -> impl Iterator
     lines
         .filter(move |line| line.name == name)
         .map(|line| line.hash)
+}
+
+/// The same hashes, as people compare them. At most four, since another program may have written
+/// the note.
+pub(in crate::ledger) fn unverified_hashes(note: &str) -> Vec<String> {
+    let name = note.lines().next().unwrap_or_default();
+    let ids = unverified_ids(note, name).take(4);
+    ids.map(|id| base16ct::lower::encode_string(&id)).collect()
 }

@@ -2,8 +2,11 @@
 
 use sqlx::PgConnection;
 
-use super::explained::NO_RIGHTS;
-use crate::store::Error;
+use super::explained::{NO_RIGHTS, STANDBY};
+use crate::store::{
+    Error,
+    tables::{STEPS, Tables},
+};
 
 /// What the statements of Daypass do to its tables.
 const RIGHTS: [(&str, &str); 13] = [
@@ -22,31 +25,43 @@ const RIGHTS: [(&str, &str); 13] = [
     ("report", "DELETE"),
 ];
 
-/// Checks the user's rights: all that are used if there are tables, else to make them.
+/// What making tables does to the table of steps.
+const TO_MAKE: [(&str, &str); 3] = [(STEPS, "SELECT"), (STEPS, "INSERT"), (STEPS, "UPDATE")];
+
+/// Checks the user's rights: to use the tables that are there, and if some are missing, to make
+/// them.
 ///
 /// # Errors
-/// Returns [`Error::Unavailable`] if one is missing.
+/// Returns [`Error::Unavailable`] with those that are missing, and for a standby.
 pub(in crate::store) async fn expect_rights(
     connection: &mut PgConnection,
-    has_tables: bool,
+    has: Tables,
 ) -> Result<(), Error> {
-    let may: bool = match has_tables {
-        true => {
-            let (tables, rights): (Vec<&str>, Vec<&str>) = RIGHTS.into_iter().unzip();
-            let statement = "SELECT bool_and(has_table_privilege(name, may)) \
-                             FROM unnest($1::text[], $2::text[]) AS needed (name, may)";
-            let query = sqlx::query_scalar(statement).bind(tables).bind(rights);
-            query.fetch_one(connection).await?
-        }
-        false => {
-            let statement =
-                "SELECT coalesce(has_schema_privilege(current_schema(), 'CREATE'), false)";
-            sqlx::query_scalar(statement).fetch_one(connection).await?
-        }
-    };
-    match may {
-        true => Ok(()),
-        false => Err(Error::Unavailable(NO_RIGHTS.to_owned())),
+    let mut needed = RIGHTS.to_vec();
+    if has != Tables::Current {
+        needed.extend(TO_MAKE);
+    }
+    let (tables, rights): (Vec<&str>, Vec<&str>) = needed.into_iter().unzip();
+    let (lacking, may_make, is_standby): (Option<String>, bool, bool) = sqlx::query_as(
+        "SELECT (SELECT string_agg(may || ' on ' || name, ', ') \
+                 FROM unnest($1::text[], $2::text[]) AS needed (name, may) \
+                 WHERE NOT has_table_privilege(to_regclass(name), may)), \
+           coalesce(has_schema_privilege(current_schema(), 'CREATE'), false), pg_is_in_recovery()",
+    )
+    .bind(tables)
+    .bind(rights)
+    .fetch_one(connection)
+    .await?;
+    let lacking = lacking.or_else(|| {
+        let makes = has != Tables::Current && !may_make;
+        makes.then(|| "CREATE on the schema".to_owned())
+    });
+    match lacking {
+        Some(lacking) => Err(Error::Unavailable(format!(
+            "the user lacks {lacking}: {NO_RIGHTS}"
+        ))),
+        None if is_standby => Err(Error::Unavailable(STANDBY.to_owned())),
+        None => Ok(()),
     }
 }
 

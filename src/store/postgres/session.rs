@@ -29,7 +29,7 @@ const SETTINGS: [(&str, &str); 5] = [
 ///
 /// # Errors
 /// Returns [`Error::Unavailable`] with the cause, or if there are several hosts, of each.
-pub(super) async fn connect(address: &PostgresAddress) -> Result<PgConnection, Error> {
+pub(in crate::store) async fn connect(address: &PostgresAddress) -> Result<PgConnection, Error> {
     let mut causes = Vec::new();
     for (at, options) in address.hosts() {
         let name = host(&options);

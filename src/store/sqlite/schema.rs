@@ -2,15 +2,17 @@
 //! knows.
 //!
 //! A trigger, a view or another shape of a table would change what statements do, below all checks.
+//! The text of sqlx's own table is sqlx's, so only its kind is checked.
 
 use std::{collections::BTreeMap, path::Path};
 
 use sqlx::{ConnectOptions, Connection, SqliteConnection, sqlite::SqliteConnectOptions};
 
-use crate::store::{Error, migrations::MIGRATIONS};
-
-/// sqlx's own table. Its text is sqlx's, so only its kind is checked.
-const MIGRATIONS_TABLE: &str = "_sqlx_migrations";
+use crate::store::{
+    Error,
+    migrations::{MIGRATIONS, changed, undone},
+    tables::{MADE, STEPS, Seen, Step, Tables, Unfit},
+};
 
 /// Type and name of a thing in the schema.
 type Name = (String, String);
@@ -18,25 +20,75 @@ type Name = (String, String);
 /// The table that it belongs to, and the statement that made it.
 type Made = (String, Option<String>);
 
-/// Refuses a thing that the migrations do not make. A new or older database has fewer things, which
-/// is valid.
+/// Says what the database holds. Refuses a thing that the migrations do not make. A new or older
+/// database has fewer things, which is valid.
 ///
 /// # Errors
-/// Returns [`Error::Unavailable`] with its name and what to do.
-pub(super) async fn expect_nothing_foreign(
-    connection: &mut SqliteConnection,
-    file: &Path,
-) -> Result<(), Error> {
+/// Returns [`Error::Start`] if the database is another program's or a newer version's,
+/// [`Error::Unavailable`] with the name of a thing that another program made and what to do, and
+/// [`Error::Tampered`] if the tables are of no version of Daypass.
+pub(super) async fn look(connection: &mut SqliteConnection, file: &Path) -> Result<Tables, Error> {
     let expected = ours().await?;
     let found = read(connection).await?;
-    if found.keys().any(|(_, name)| name == MIGRATIONS_TABLE) {
-        expect_no_newer(connection, file).await?;
+    let judged = seen(connection, &expected, &found).await.judge();
+    if let Err(unfit @ (Unfit::Foreign(_) | Unfit::Newer)) = judged {
+        return Err(refusal(unfit, file));
     }
-    for ((kind, name), made) in &found {
+    expect_nothing_foreign(&expected, &found, file)?;
+    judged.map_err(|unfit| refusal(unfit, file))
+}
+
+async fn seen(
+    connection: &mut SqliteConnection,
+    expected: &BTreeMap<Name, Made>,
+    found: &BTreeMap<Name, Made>,
+) -> Seen {
+    let mut seen = Seen::default();
+    for ((_, name), (table, _)) in found {
+        let ours = MADE.iter().find(|(_, made, _)| made == table);
+        match ours {
+            Some((_, _, columns)) => {
+                let key = ("table".to_owned(), table.clone());
+                let is_same = found.get(&key) == expected.get(&key);
+                let columns: &[&str] = if is_same { columns } else { &[] };
+                let columns = columns.iter().map(|&it| it.to_owned()).collect();
+                seen.tables.insert(table.clone(), columns);
+            }
+            None if table == STEPS => {}
+            None => seen.other = Some(name.clone()),
+        }
+    }
+    if found.keys().any(|(_, name)| name == STEPS) {
+        let statement = "SELECT version, checksum, success FROM _sqlx_migrations ORDER BY version";
+        let rows: Result<Vec<(i64, Vec<u8>, bool)>, _> =
+            sqlx::query_as(statement).fetch_all(connection).await;
+        match rows {
+            Ok(rows) => seen.steps = Some(rows.into_iter().map(step).collect()),
+            // A table that cannot be read so is not sqlx's.
+            Err(_) => seen.other = Some(STEPS.to_owned()),
+        }
+    }
+    seen
+}
+
+fn step((version, checksum, is_done): (i64, Vec<u8>, bool)) -> Step {
+    Step {
+        version,
+        checksum,
+        is_done,
+    }
+}
+
+fn expect_nothing_foreign(
+    expected: &BTreeMap<Name, Made>,
+    found: &BTreeMap<Name, Made>,
+    file: &Path,
+) -> Result<(), Error> {
+    for ((kind, name), made) in found {
         let known = expected.get(&(kind.clone(), name.clone()));
         let problem = match known {
             None => "which daypass does not make",
-            Some(known) if known != made && name != MIGRATIONS_TABLE => {
+            Some(known) if known != made && name != STEPS => {
                 "in another form than daypass makes it"
             }
             Some(_) => continue,
@@ -51,30 +103,24 @@ pub(super) async fn expect_nothing_foreign(
     Ok(())
 }
 
-/// Refuses the tables of a newer version, which are no foreign ones: that version must read them.
-async fn expect_no_newer(connection: &mut SqliteConnection, file: &Path) -> Result<(), Error> {
-    let last: Result<Option<i64>, _> =
-        sqlx::query_scalar("SELECT MAX(version) FROM _sqlx_migrations")
-            .fetch_one(connection)
-            .await;
-    // A table that cannot be read so is not sqlx's. The migrations refuse it.
-    let last = last.ok().flatten().unwrap_or_default();
-    let known = MIGRATIONS.iter().map(|step| step.version).max();
-    match known.is_some_and(|known| last > known) {
-        false => Ok(()),
-        true => Err(Error::Start(format!(
-            "{} was written by a newer version of daypass, and this one cannot read it: start the newer version. To go \
-             back to this one, restore a backup that this one made (`daypass help server`)",
-            file.display()
-        ))),
+fn refusal(unfit: Unfit, file: &Path) -> Error {
+    let file = file.display();
+    let of_no_version =
+        |what: String| Error::Tampered(format!("its tables are of no version of daypass ({what})"));
+    match unfit {
+        Unfit::Foreign(thing) => Error::Start(format!(
+            "{file} is the database of another program: it has {thing:?}, which daypass does not make. Nothing was written \
+             to it. Move it away; if this server has run before, put back the newest copy of its own file"
+        )),
+        Unfit::Newer => Error::Start(format!(
+            "{file} was written by a newer version of daypass, and this one cannot read it: start the newer version. To go \
+             back to this one, restore a backup that this one made (`daypass help server`)"
+        )),
+        Unfit::Missing(what) => of_no_version(format!("{what} is missing")),
+        Unfit::Taken(table) => of_no_version(format!("its table {table:?} is of no step")),
+        Unfit::Changed(step) => changed(step),
+        Unfit::Undone(step) => undone(step),
     }
-}
-
-/// True if there is a ledger without the table of its signed head.
-pub(super) async fn is_older(connection: &mut SqliteConnection) -> Result<bool, Error> {
-    let found = read(connection).await?;
-    let has = |name: &str| found.contains_key(&("table".to_owned(), name.to_owned()));
-    Ok(has("ledger") && !has("head"))
 }
 
 /// The things that the migrations make in an empty database.

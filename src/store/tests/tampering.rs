@@ -154,6 +154,57 @@ async fn a_database_that_is_gone_or_none_is_noticed() {
     );
 }
 
+/// An empty database was made in its place, and the refusal said that nothing was changed.
+#[tokio::test]
+async fn a_lost_database_is_not_made_anew_where_the_checkpoint_knows_events() {
+    let folder = Folder::with_events(10).await;
+    let file = folder.file("ledger.db");
+    fs::write(&file, "").unwrap();
+    let found = refusal(&folder).await;
+    assert!(
+        found.contains("it has 0 events, and 10 were signed"),
+        "{found}"
+    );
+    assert_eq!(fs::read(&file).unwrap(), b"");
+    fs::remove_file(&file).unwrap();
+    let found = refusal(&folder).await;
+    assert!(
+        found.contains("it has 0 events, and 10 were signed"),
+        "{found}"
+    );
+    assert!(!file.exists());
+}
+
+/// It was put into WAL mode before it was looked at, and the advice was to drop its tables, or to
+/// start a newer version.
+#[tokio::test]
+async fn the_file_of_another_program_is_named_and_left_alone() {
+    let sqlx = "CREATE TABLE _sqlx_migrations (version BIGINT PRIMARY KEY, description TEXT NOT NULL, \
+                installed_on TIMESTAMP NOT NULL DEFAULT CURRENT_TIMESTAMP, success BOOLEAN NOT NULL, \
+                checksum BLOB NOT NULL, execution_time BIGINT NOT NULL); \
+                INSERT INTO _sqlx_migrations VALUES (20240101, 'users', 0, true, x'00', 1)";
+    for sql in ["CREATE TABLE customers (id BIGINT)", sqlx] {
+        let folder = Folder::with_events(2).await;
+        let file = folder.file("ledger.db");
+        fs::remove_file(&file).unwrap();
+        let options = SqliteConnectOptions::new().filename(&file);
+        let mut other = options.create_if_missing(true).connect().await.unwrap();
+        sqlx::raw_sql(sql).execute(&mut other).await.unwrap();
+        sqlx::Connection::close(other).await.unwrap();
+        let before = fs::read(&file).unwrap();
+        let found = folder.open().await.unwrap_err().to_string();
+        assert!(
+            found.contains("is the database of another program"),
+            "{found}"
+        );
+        assert!(
+            !found.contains("DROP") && !found.contains("newer version"),
+            "{found}"
+        );
+        assert_eq!(fs::read(&file).unwrap(), before);
+    }
+}
+
 #[tokio::test]
 async fn a_checkpoint_that_is_gone_or_another_is_noticed() {
     let folder = Folder::with_events(10).await;
