@@ -6,7 +6,7 @@
 use std::{fmt, time::Duration};
 
 use serde::{Deserialize, Serialize};
-use time::OffsetDateTime;
+use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 
 /// Whole seconds since 1970-01-01T00:00:00Z. In JSON it is the bare number.
 ///
@@ -52,6 +52,11 @@ impl UnixSeconds {
     /// The same second as a date; none after the year 9999.
     pub fn to_utc(self) -> Option<OffsetDateTime> {
         OffsetDateTime::from_unix_timestamp(i64::try_from(self.0).ok()?).ok()
+    }
+
+    /// RFC 3339 in UTC; none after the year 9999.
+    pub(crate) fn rfc3339(self) -> Option<String> {
+        self.to_utc()?.format(&Rfc3339).ok()
     }
 }
 

@@ -6,8 +6,8 @@ use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
 
 use super::output::clean;
 
-/// The least width that a column is cut to.
-const NARROWEST: usize = 10;
+/// The least width that a column is cut to: all nine columns of events fit 80 places.
+const NARROWEST: usize = 3;
 
 /// Stands for the text that was cut off.
 const ELLIPSIS: &str = "…";
@@ -144,7 +144,7 @@ mod tests {
                 30,
                 "7  INC-7: the w…  web-1.examp…",
             ),
-            ("no column is cut away", 5, "7  INC-7: th…  web-1.exa…"),
+            ("no column is cut away", 5, "7  IN…  we…"),
         ] {
             assert_eq!(fitted(&rows, 1, width), expected, "{case}");
         }
@@ -166,6 +166,41 @@ mod tests {
         ] {
             assert_eq!(cut(text, width), expected, "{text} {width}");
         }
+    }
+
+    /// Rows of nine columns were 95 places wide and more.
+    #[test]
+    fn nine_columns_fit_eighty_places() {
+        let heads = [
+            "INDEX",
+            "TIME",
+            "EVENT",
+            "WHO",
+            "ROLE",
+            "HOST",
+            "REASON",
+            "APPROVED BY",
+            "WHAT",
+        ];
+        let row = [
+            "1234567",
+            "2026-11-30 20:03:05 UTC",
+            "requested",
+            "alice@example.com",
+            "web-debug",
+            "web-1.example.com",
+            "INC-4711: the disk is full",
+            "carol@example.com",
+            "weblogs@web (request 7)",
+        ];
+        let text = fitted(&rows(&[&heads, &row]), 3, 80);
+        for line in text.lines() {
+            assert!(line.width() <= 80, "{text}");
+        }
+        assert!(
+            text.contains("1234567  2026-11-30 20:03:05 UTC  requested  al"),
+            "{text}"
+        );
     }
 
     proptest! {

@@ -25,7 +25,7 @@ use serde_json::Value;
 use tokio::{io::AsyncWriteExt, net::TcpStream, sync::watch, task::JoinSet};
 
 use super::{Error, http::Server};
-use crate::{notify::signature::Secret, ticks::ticks};
+use crate::{notify::signature::Secret, ticks::ticks, unix_seconds::UnixSeconds};
 
 /// More than any delivery.
 const BODY_LIMIT: usize = 1024 * 1024;
@@ -215,9 +215,13 @@ impl Delivery {
 
 fn target(target: &Value) -> String {
     let members = target.as_object().into_iter().flatten();
-    let words = members.map(|(kind, value)| match value.as_str() {
-        Some(text) => format!("{kind} {text}"),
-        None => format!("{kind} {value}"),
+    let words = members.map(|(kind, value)| {
+        let seconds = value.as_u64().filter(|_| kind == "before");
+        let time = seconds.and_then(|seconds| UnixSeconds(seconds).rfc3339());
+        match time.as_deref().or(value.as_str()) {
+            Some(text) => format!("{kind} {text}"),
+            None => format!("{kind} {value}"),
+        }
     });
     words.collect::<Vec<_>>().join(" ")
 }

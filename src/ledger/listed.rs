@@ -8,6 +8,7 @@ use serde_json::Value;
 use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 
 use super::{approval, event::LoginFinding};
+use crate::unix_seconds::UnixSeconds;
 
 /// The rows of events. `approvals` are events, newest first.
 pub(crate) fn rows(events: &[Value], approvals: &[Value]) -> Vec<Row> {
@@ -111,7 +112,6 @@ fn cells(event: &Value) -> [String; 9] {
             "/target/key",
             "/target/role",
             "/target/serial",
-            "/target/before",
             "/reason",
             "/principals",
             "/cause",
@@ -159,6 +159,9 @@ fn what(event: &Value) -> Option<String> {
     }
     if let Some(why) = text("/why") {
         return Some(why);
+    }
+    if let Some(before) = event.pointer(BEFORE) {
+        return Some(format!("before {}", time_of(before)));
     }
     if text("/type").as_deref() == Some("host_joined") {
         return text("/group").map(|group| format!("joined {group}"));
@@ -256,6 +259,15 @@ pub(crate) const SECONDS: [&str; 6] = [
     "logged_at",
 ];
 
+/// The time of a revocation of all passes before it, in Unix seconds.
+pub(crate) const BEFORE: &str = "/target/before";
+
+/// Unix seconds as RFC 3339 in UTC. The number beyond the years up to 9999.
+fn time_of(seconds: &Value) -> String {
+    let time = seconds.as_u64().and_then(|it| UnixSeconds(it).rfc3339());
+    time.unwrap_or_else(|| plain(seconds))
+}
+
 /// The events that this one names, oldest first.
 pub(crate) fn named(event: &Value) -> Vec<u64> {
     let one = |pointer: &str| event.pointer(pointer).and_then(Value::as_u64);
@@ -317,6 +329,20 @@ mod tests {
         assert_eq!(rows[1], ["denials", "alice@example.com", "", count]);
         let count = "36 more denials of 20 identities: HOST 6, NOT_ALLOWED 30";
         assert_eq!(rows[2], ["denials", "", "", count]);
+    }
+
+    /// The bare seconds looked like a serial.
+    #[test]
+    fn a_revocation_of_all_before_a_time_names_the_time() {
+        for (before, what) in [
+            (1_796_069_401_u64, "before 2026-11-30T20:10:01Z"),
+            (u64::MAX, "before 18446744073709551615"),
+        ] {
+            let event = serde_json::json!({
+                "type": "revoked", "target": { "before": before }, "reason": "INC-7",
+            });
+            assert_eq!(shown(&event)[3], what);
+        }
     }
 
     #[test]

@@ -84,6 +84,16 @@ impl Moment {
         }
     }
 
+    /// The time, or the beginning of the day, in Unix seconds and nanoseconds after them. The
+    /// ledger has parts of seconds, and a time that is copied from it means that one.
+    ///
+    /// # Errors
+    /// Returns [`NotATime::Range`] for a time that the wire does not have.
+    pub(crate) fn exact(self) -> Result<(u64, u32), NotATime> {
+        let nanos = self.start().nanosecond();
+        self.seconds().map(|(start, _)| (start, nanos))
+    }
+
     /// Beginning and end in Unix seconds: of the day, or of one second.
     ///
     /// # Errors
@@ -158,6 +168,22 @@ mod tests {
             ("yesterday", (day + 6 * 86_400, day + 7 * 86_400)),
         ] {
             assert_eq!(read(word), Ok(expected), "{word}");
+        }
+    }
+
+    /// The part of a second was dropped: `--since ...05.9Z` listed the events of 05.5.
+    #[test]
+    fn the_part_of_a_second_stays() {
+        let second = |time: OffsetDateTime| u64::try_from(time.unix_timestamp()).unwrap();
+        let day = second(datetime!(2026-11-22 0:00 UTC));
+        for (word, expected) in [
+            ("2026-11-22T00:00:05.9Z", (day + 5, 900_000_000)),
+            ("2026-11-22T00:00:05.000000001Z", (day + 5, 1)),
+            ("2026-11-22T00:00:05Z", (day + 5, 0)),
+            ("2026-11-22", (day, 0)),
+        ] {
+            let exact = Moment::parse(word, NOW, utc_day).and_then(Moment::exact);
+            assert_eq!(exact, Ok(expected), "{word}");
         }
     }
 

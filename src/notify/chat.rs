@@ -5,15 +5,10 @@
 
 use std::borrow::Cow;
 
-use time::format_description::well_known::Rfc3339;
-
 use super::notification::{DecisionKind, HostNews, KeyNews, Notification, NotificationBody};
-use crate::{
-    ledger::event::{
-        Actor, CaKeyOrdered, CaKeyStep, LockTarget, RequestDecision, RequestDetails, RevokeTarget,
-        ascii_json, ca_key_fingerprint,
-    },
-    unix_seconds::UnixSeconds,
+use crate::ledger::event::{
+    Actor, CaKeyOrdered, CaKeyStep, LockTarget, RequestDecision, RequestDetails, RevokeTarget,
+    ascii_json, ca_key_fingerprint,
 };
 
 /// The most characters of one text of a caller or an issuer.
@@ -231,19 +226,15 @@ fn revocation(target: &RevokeTarget) -> String {
         RevokeTarget::Serial(serial) => format!("serial {serial}"),
         RevokeTarget::Key(_) => "those of a key".to_owned(),
         RevokeTarget::Identity(identity) => format!("those of {}", quoted(identity)),
-        RevokeTarget::Before(time) => match moment(*time) {
+        RevokeTarget::Before(time) => match time.rfc3339() {
             Some(time) => format!("all before {time}"),
+            // An old ledger may hold such a time.
             None => "all".to_owned(),
         },
         RevokeTarget::Through(size) => {
             format!("all: the ledger was restored, and goes on from {size}")
         }
     }
-}
-
-/// RFC 3339; none after the year 9999, which an old ledger may hold.
-fn moment(time: UnixSeconds) -> Option<String> {
-    time.to_utc()?.format(&Rfc3339).ok()
 }
 
 /// Text of a caller or an issuer in backticks: one line of bounded length, without effect in any
@@ -291,7 +282,7 @@ fn is_invisible(character: char) -> bool {
 #[allow(clippy::unwrap_used, reason = "tests")]
 mod tests {
     use super::*;
-    use crate::{ledger::EventKind, notify::sample};
+    use crate::{ledger::EventKind, notify::sample, unix_seconds::UnixSeconds};
 
     #[test]
     fn text_from_elsewhere_does_nothing_in_a_chat() {

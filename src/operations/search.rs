@@ -4,6 +4,7 @@
 //! the ledger and checked against the filter. One call works for a bounded time; the answer says
 //! from which event on it is complete.
 
+mod lenders;
 mod lookups;
 mod names;
 
@@ -25,6 +26,7 @@ use crate::{
         state::State,
     },
 };
+use lenders::Lenders;
 pub(super) use lookups::every_event;
 use lookups::{approvals, ends, redeemed};
 
@@ -135,6 +137,9 @@ pub(crate) async fn approvals_of(
     approvals(authority, &requests, size).await
 }
 
+/// An event with its index and leaf.
+type Found = (u64, Vec<u8>, Event);
+
 /// A search under way.
 struct Search<'a> {
     authority: &'a Authority,
@@ -155,7 +160,8 @@ impl Search<'_> {
             let (store, size) = (&self.authority.store, self.page.size);
             let room = READ.max(self.limit).min(1000);
             let found = store.find(question, (next, size), room).await;
-            for (at, leaf, event) in self.fitting(question, &found.positions).await? {
+            let (fitting, rest) = self.fitting(question, &found.positions, begun).await?;
+            for (at, leaf, event) in fitting {
                 self.bytes = self.bytes.saturating_add(leaf.len());
                 let taken = self.page.entries.len();
                 let is_full = taken >= self.limit || self.bytes > MAX_PAGE_BYTES;
@@ -165,7 +171,7 @@ impl Search<'_> {
                 self.requests.extend(redeemed(&event));
                 self.page.entries.push((at, leaf));
             }
-            match found.next {
+            match rest.or(found.next) {
                 None => return Ok(0),
                 Some(rest) if begun.elapsed() > BUDGET => return Ok(rest.saturating_add(1)),
                 Some(rest) => next = rest,
@@ -173,20 +179,34 @@ impl Search<'_> {
         }
     }
 
-    /// The events of these indices that fit, with index and leaf.
+    /// The events of these indices that fit, with index and leaf; and the first index that was not
+    /// checked, if that took too long.
     async fn fitting(
         &mut self,
         question: &Question,
         indices: &[u64],
-    ) -> Result<Vec<(u64, Vec<u8>, Event)>, Error> {
-        let leaves = self.authority.store.leaves(indices).await?;
-        let mut fitting = Vec::new();
-        for (at, leaf) in leaves {
-            let Ok(event) = Event::parse(&leaf) else {
-                continue;
-            };
+        begun: Instant,
+    ) -> Result<(Vec<Found>, Option<u64>), Error> {
+        let leaves = self.authority.store.leaves(indices).await?.into_iter();
+        let known = leaves.filter_map(|(at, leaf)| {
+            let event = Event::parse(&leaf).ok()?;
+            Some((at, leaf, event))
+        });
+        let events: Vec<Found> = known.collect();
+        let all = events.iter().map(|(.., event)| event);
+        let lenders = Lenders::read(self.authority, question, all).await?;
+        let (mut fitting, mut rest) = (Vec::new(), None);
+        for (at, leaf, event) in events {
+            // The first one is checked in any case, so that the next search gets further.
+            let is_late = Lenders::are_many(&event) && begun.elapsed() > BUDGET;
+            if is_late && indices.first() != Some(&at) {
+                rest = Some(at);
+                break;
+            }
             let is_open = !self.filter.unreviewed || has_open_review(self.authority, &event);
-            if is_open && question.matches(&event) {
+            let fits =
+                question.matches(&event) || lenders.fit(self.authority, question, &event).await?;
+            if is_open && fits {
                 fitting.push((at, leaf, event));
             }
         }
@@ -196,7 +216,7 @@ impl Search<'_> {
             fitting.retain(|(at, ..)| ends.get(at).is_none_or(|end| *end > from));
             self.page.ends_missing |= !is_whole;
         }
-        Ok(fitting)
+        Ok((fitting, rest))
     }
 
     /// Counts passes with plain logins that fit but for the host, among the newest ones; and
@@ -236,12 +256,13 @@ impl Search<'_> {
     ) -> Result<(u64, bool), Error> {
         let range = (from, self.page.size);
         let found = self.authority.store.find(wider, range, READ).await;
-        let fitting = self.fitting(wider, &found.positions).await?;
+        let begun = Instant::now();
+        let (fitting, rest) = self.fitting(wider, &found.positions, begun).await?;
         let mut count = 0;
         for (_, _, event) in fitting {
             count += u64::from(!question.matches(&event));
         }
-        Ok((count, found.next.is_some()))
+        Ok((count, rest.or(found.next).is_some()))
     }
 
     /// Adds what belongs to the events, and what explains that there are none.

@@ -61,6 +61,13 @@ impl Hosts {
             .map(|pattern| pattern.source.as_str())
     }
 
+    /// The names of hosts among the patterns of a group.
+    pub(crate) fn names(&self, group: &str) -> impl Iterator<Item = &str> {
+        let patterns = self.groups.get(group).into_iter().flatten();
+        let sources = patterns.map(|pattern| pattern.source.as_str());
+        sources.filter(|source| !source.contains(['*', '?']))
+    }
+
     /// The names of all groups, in order.
     pub(crate) fn groups(&self) -> impl Iterator<Item = &str> {
         self.groups.keys().map(String::as_str)

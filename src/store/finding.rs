@@ -1,7 +1,7 @@
 //! Finding events by their terms, and reading single ones.
 
 use super::{ENTRIES_LIMIT, Error, Store, ledger, search::Found};
-use crate::ledger::search::Question;
+use crate::ledger::search::{Question, Term};
 
 impl Store {
     /// The leaves at these indices, of which at most 1000 are read, in the order asked for.
@@ -24,6 +24,11 @@ impl Store {
         limit: usize,
     ) -> Found {
         self.0.search.find(question, (from, size), limit).await
+    }
+
+    /// Of these indices, those whose events may have a term of each group.
+    pub(crate) async fn having(&self, groups: &[&[Term]], indices: Vec<u64>) -> Vec<u64> {
+        self.0.search.having(groups, indices).await
     }
 
     /// Events that the search index lacks: some while it is made again, few else. None: it has no

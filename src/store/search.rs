@@ -8,8 +8,10 @@
 mod checking;
 mod fault;
 mod file;
+mod lenders;
 mod progress;
 mod question;
+mod rows;
 mod stretches;
 
 use std::{
@@ -27,11 +29,15 @@ use tokio::{
 };
 
 use super::{Error, database::Readers, ledger, recent::Recent, sqlite, writer::State};
-use crate::ledger::{search::Question, tree::leaf_hash};
+use crate::ledger::{
+    search::{Question, Term},
+    tree::leaf_hash,
+};
 use fault::fault;
-use file::Rows;
+use lenders::lenders;
 pub(crate) use progress::Found;
 use progress::Progress;
+use rows::Rows;
 
 /// Events that are indexed in one transaction. Their rows are sorted, so that a large batch writes
 /// each page of the index less often.
@@ -52,6 +58,10 @@ pub(super) const NEAR: u64 = 2048;
 
 /// Events that the index lacks, proposed at once.
 const UNINDEXED: u64 = 1000;
+
+/// Terms of a group that are looked up for each of many events. With more, reading the events is
+/// faster.
+const FEW: usize = 8;
 
 /// The index of one ledger. Its tasks end when this is dropped.
 #[derive(Debug)]
@@ -158,6 +168,26 @@ impl Search {
                 unindexed(from, 0, limit)
             }
         }
+    }
+
+    /// Of these indices, those that may have a term of each group. All if the index cannot tell.
+    pub(super) async fn having(&self, groups: &[&[Term]], indices: Vec<u64>) -> Vec<u64> {
+        let Progress { size, readers, .. } = self.progress.borrow().clone();
+        let groups: Vec<_> = groups
+            .iter()
+            .filter(|it| it.len() <= FEW)
+            .copied()
+            .collect();
+        let is_indexed = indices.iter().all(|at| *at < size);
+        let Some(readers) = readers.filter(|_| is_indexed && !groups.is_empty()) else {
+            return indices;
+        };
+        let having = async {
+            let mut connection = readers.acquire().await?;
+            question::having(&mut connection, &groups, &indices).await
+        };
+        // A question meets the error again, and tells it.
+        having.await.unwrap_or(indices)
     }
 
     /// The state of the index, after a wait if it is near `size`.
@@ -321,7 +351,8 @@ impl Follower {
         let recent = self.recent.take(size, BATCH.min(head - size));
         if let Some(last) = recent.last() {
             let (size, edge) = (last.event.index + 1, last.digest);
-            let rows = Rows::of_events(recent.iter().map(|one| &one.event));
+            let mut rows = Rows::of_events(recent.iter().map(|one| &one.event));
+            rows.complete(|wanted| self.leaves(wanted)).await?;
             let appended = file::append_rows(connection, &rows, (size, edge)).await;
             return appended.map(|()| size).map_err(fault);
         }
@@ -329,7 +360,13 @@ impl Follower {
         if entries.is_empty() {
             return Err(Error::Unavailable(format!("event {size} is missing")));
         }
-        file::append(connection, entries).await
+        file::append(connection, entries, |wanted| self.leaves(wanted)).await
+    }
+
+    /// Reads leaves that others are about.
+    async fn leaves(&self, wanted: Vec<u64>) -> Result<Vec<(u64, Vec<u8>)>, Error> {
+        let read = lenders(&self.ledger, wanted).await;
+        read.map_err(|error| Error::Unavailable(error.to_string()))
     }
 }
 

@@ -5,7 +5,7 @@ use time::OffsetDateTime;
 use url::form_urlencoded::Serializer;
 
 use crate::{
-    ledger::moment::{Moment, utc_day},
+    ledger::moment::{Moment, NotATime, utc_day},
     proto::{
         search::{HOST_BYTES, REASON_BYTES, ROLE_BYTES, WHO_BYTES, problem},
         v1,
@@ -36,9 +36,9 @@ impl Form {
     /// # Errors
     /// Returns a sentence about a time that cannot be read, or a text that is none.
     pub(super) fn filter(&self, now: OffsetDateTime) -> Result<v1::Filter, String> {
-        let start = |name, word: &str| Ok::<_, String>(moment(name, word, now)?.0);
-        let (since, until) = (start("Since", &self.since)?, start("Until", &self.until)?);
-        if until != 0 && since >= until {
+        let since = exact("Since", &self.since, now)?;
+        let until = exact("Until", &self.until, now)?;
+        if until.0 != 0 && since >= until {
             return Err("Until is not after Since.".to_owned());
         }
         let (valid_from, valid_to) = moment("Valid on", &self.valid_on, now)?;
@@ -51,8 +51,10 @@ impl Form {
                 kind => vec![kind.to_owned()],
             },
             reason: text("Text in the reason", &self.reason, REASON_BYTES)?,
-            since,
-            until,
+            since: since.0,
+            until: until.0,
+            since_nanos: since.1,
+            until_nanos: until.1,
             valid_from,
             valid_to,
             unreviewed: !self.unreviewed.is_empty(),
@@ -116,9 +118,24 @@ pub(super) fn moment(name: &str, word: &str, now: OffsetDateTime) -> Result<(u64
         "" => Ok((0, 0)),
         word => {
             let times = Moment::parse(word, now, utc_day).and_then(Moment::seconds);
-            times.map_err(|instead| format!("{name} is not read as a time: {instead}."))
+            times.map_err(|instead| not_a_time(name, &instead))
         }
     }
+}
+
+/// A time in Unix seconds and nanoseconds after them; zeros if none is given.
+fn exact(name: &str, word: &str, now: OffsetDateTime) -> Result<(u64, u32), String> {
+    match word.trim() {
+        "" => Ok((0, 0)),
+        word => {
+            let time = Moment::parse(word, now, utc_day).and_then(Moment::exact);
+            time.map_err(|instead| not_a_time(name, &instead))
+        }
+    }
+}
+
+fn not_a_time(name: &str, instead: &NotATime) -> String {
+    format!("{name} is not read as a time: {instead}.")
 }
 
 #[cfg(test)]

@@ -35,13 +35,16 @@ async fn a_list_fits_the_terminal_and_has_its_times() {
     assert!(heads.starts_with("INDEX  TIME  "), "{wide}");
     assert!(rows.lines().all(|row| row.contains(" JST  ")), "{wide}");
     assert!(!wide.contains('…'), "{wide}");
-    let narrow = on_terminal(&env, 100, "UTC", "ledger list").await;
-    assert!(narrow.contains('…'), "{narrow}");
-    assert!(narrow.contains("障害"), "{narrow}");
-    for line in narrow.lines() {
-        // These letters take two places each.
-        let wide = line.chars().filter(|it| ('あ'..='龥').contains(it)).count();
-        assert!(line.chars().count() + wide <= 100, "{narrow}");
+    // At 80 places, the rows were wrapped.
+    for width in [100, 80] {
+        let narrow = on_terminal(&env, width, "UTC", "ledger list").await;
+        assert!(narrow.contains('…'), "{narrow}");
+        assert!(width < 100 || narrow.contains("障害"), "{narrow}");
+        for line in narrow.lines() {
+            // These letters take two places each.
+            let wide = line.chars().filter(|it| ('あ'..='龥').contains(it)).count();
+            assert!(line.chars().count() + wide <= width as usize, "{narrow}");
+        }
     }
     // A pipe gets whole texts and UTC.
     let mut piped = env.terminal("carol").command(&["ledger", "list"]);

@@ -3,13 +3,14 @@
 use std::time::Duration;
 
 use serde_json::Value;
+use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 
 use crate::{
     hosts::knowing,
     support::{
         command::Done,
         env::TestEnv,
-        policy::{APPROVAL, AUDIT_AND_ADMIN, limits, role},
+        policy::{APPROVAL, AUDIT_AND_ADMIN, EMERGENCY, limits, role},
     },
 };
 
@@ -57,6 +58,169 @@ async fn a_pass_that_was_revoked_is_not_valid_afterwards() {
     let day = &events[0]["at"].as_str().unwrap()[..10];
     let words = format!("--valid-on {day}");
     assert_eq!(indices(&env, &words).await, [second, first]);
+    env.close().await;
+}
+
+/// Each page of one event, by `--before`.
+async fn page_by_page(env: &TestEnv, words: &str) -> Vec<u64> {
+    let (mut all, mut before) = (Vec::new(), u64::MAX);
+    loop {
+        let words = format!("{words} --limit 1 --before {before}");
+        let page = indices(env, &words).await;
+        let Some(index) = page.first() else {
+            return all;
+        };
+        all.push(*index);
+        before = *index;
+    }
+}
+
+/// What ended a pass or decided a request has only its number, and was not found by its person or
+/// host. Bob's lock was, so that the list looked complete.
+#[tokio::test(flavor = "multi_thread")]
+async fn all_of_a_person_has_what_decided_and_ended_what_was_theirs() {
+    let policy = [
+        limits(&["root", "deploy"]),
+        "[hosts]\nweb = [\"web-*\"]\n".to_owned(),
+        AUDIT_AND_ADMIN.to_owned(),
+        role("shell", "sre", "root", &[]),
+        role("web", "sre", "deploy", &["hosts = [\"web\"]"]),
+        role("prod", "oncall", "root", &[APPROVAL, EMERGENCY]),
+    ];
+    let env = TestEnv::new().policy(policy.concat());
+    let env = env.signed_in(&["alice", "bob", "carol"]).start().await;
+    let done = async |who: &str, words: &str| {
+        let is_open = words.starts_with("request ") && !words.contains("--emergency");
+        let code = if is_open { 5 } else { 0 };
+        env.daypass(who, words).await.exits(words, code);
+        env.ledger_size().await - 1
+    };
+    let asked = done("alice", "request prod --host db-1 --reason INC-7").await;
+    let approved = done("carol", &format!("approve {asked} --yes --comment fine")).await;
+    let redeemed = pass(&env, &format!("--role prod --request {asked}")).await;
+    let second = done("alice", "request prod --host db-1 --reason INC-8").await;
+    let refused = done("carol", &format!("requests deny {second} --comment no")).await;
+    let shell = pass(&env, "--role shell --host web-7").await;
+    let one = done("carol", &format!("admin revoke {shell}")).await;
+    let urgent = done("bob", "request prod --host db-2 --reason INC-9 --emergency").await;
+    let reviewed = done("carol", &format!("review {urgent} --yes --comment seen")).await;
+    let mut passes = Vec::new();
+    for _ in 0..5 {
+        passes.push(pass(&env, "--role web").await);
+    }
+    tokio::time::sleep(Duration::from_millis(1100)).await;
+    let before = done("carol", "admin revoke --before now").await;
+    let locked = done("carol", "admin lock bob").await;
+    let unlocked = done("carol", "admin unlock bob").await;
+    passes.reverse();
+
+    let alice = [
+        &[before],
+        &*passes,
+        &[one, shell, refused, second, redeemed, approved, asked],
+    ];
+    let alice = alice.concat();
+    let bob = vec![unlocked, locked, before, reviewed, urgent];
+    for (words, expected) in [
+        ("--who alice@example.com", alice.clone()),
+        ("--who alice", alice.clone()),
+        ("--who bob@example.com", bob.clone()),
+        ("--who bob", bob),
+        ("--who alice@example.com --event revoked", vec![before, one]),
+        ("--who carol@example.com --role shell", vec![one]),
+        ("--who carol@example.com --role web", vec![before]),
+        ("--who bob@example.com --role web", vec![]),
+        (
+            "--host db-1",
+            vec![before, refused, second, redeemed, approved, asked],
+        ),
+        ("--host db-2", vec![before, reviewed, urgent]),
+        (
+            "--host web-7",
+            [&[before], &*passes, &[one, shell]].concat(),
+        ),
+        ("--host web-8", [&[before], &*passes].concat()),
+        ("--who bob@example.com --host web-8", vec![]),
+        ("--who alice@example.com --reason INC-8", vec![second]),
+    ] {
+        assert_eq!(indices(&env, words).await, expected, "{words}");
+        assert_eq!(page_by_page(&env, words).await, expected, "{words}");
+        let csv = format!("ledger list {words} --format csv");
+        let csv = env.daypass("carol", &csv).await.exits(&csv, 0).stdout;
+        let lines = csv.lines().skip(1).map(|it| it.split(',').next().unwrap());
+        let lines: Vec<u64> = lines.map(|it| it.parse().unwrap()).collect();
+        assert_eq!(lines, expected, "{words}");
+    }
+    let rest = indices(
+        &env,
+        &format!("--host db-1 --plain-logins --before {before}"),
+    )
+    .await;
+    let plain = [
+        reviewed, urgent, one, shell, refused, second, redeemed, approved, asked,
+    ];
+    assert_eq!(rest, plain);
+    env.close().await;
+}
+
+/// A certificate is valid from a minute before its event on: passes counted for the second, and the
+/// day, before they existed.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_pass_is_not_valid_before_it_exists() {
+    let env = TestEnv::new().signed_in(&["alice", "carol"]).start().await;
+    let serial = pass(&env, "--role shell").await;
+    let (events, _) = listed(&env, "--event issued").await;
+    let at = events[0]["at"].as_str().unwrap();
+    let at = OffsetDateTime::parse(at, &Rfc3339).unwrap();
+    let start = events[0]["valid_after"].as_i64().unwrap();
+    assert!(start < at.unix_timestamp());
+    for (before, expected) in [(0, vec![serial]), (1, vec![]), (20, vec![])] {
+        let time = at - time::Duration::seconds(before);
+        let words = format!("--valid-on {}", time.format(&Rfc3339).unwrap());
+        assert_eq!(indices(&env, &words).await, expected, "{before} s before");
+    }
+    env.close().await;
+}
+
+/// The part of a second was dropped, so that earlier events of the second were listed.
+#[tokio::test(flavor = "multi_thread")]
+async fn since_and_until_have_parts_of_seconds() {
+    let env = TestEnv::new().signed_in(&["alice", "carol"]).start().await;
+    for _ in 0..3 {
+        pass(&env, "--role shell").await;
+    }
+    let (events, _) = listed(&env, "--event issued").await;
+    let all: Vec<u64> = events
+        .iter()
+        .map(|it| it["index"].as_u64().unwrap())
+        .collect();
+    for (place, event) in events.iter().enumerate() {
+        let at = event["at"].as_str().unwrap();
+        let since = indices(&env, &format!("--event issued --since {at}")).await;
+        assert_eq!(since, all[..=place], "since {at}");
+        let until = indices(&env, &format!("--event issued --until {at}")).await;
+        assert_eq!(until, all[place + 1..], "until {at}");
+    }
+    env.close().await;
+}
+
+/// `[hosts]` spells hosts out that have not joined: `--host web` missed what was asked for them.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_group_has_the_hosts_that_the_policy_spells_out() {
+    let policy = [
+        limits(&["root"]),
+        "[hosts]\nweb = [\"Web-1\", \"web-2\", \"app-*\"]\n".to_owned(),
+        AUDIT_AND_ADMIN.to_owned(),
+        role("shell", "sre", "root", &[]),
+    ];
+    let env = TestEnv::new().policy(policy.concat());
+    let env = env.signed_in(&["alice", "carol"]).start().await;
+    let first = pass(&env, "--role shell --host web-1").await;
+    let denied = env.daypass("alice", "pass --role prod --host WEB-2").await;
+    denied.exits("no such role", 3);
+    pass(&env, "--role shell --host db-1").await;
+    assert_eq!(indices(&env, "--host web").await, [first + 1, first]);
+    assert_eq!(indices(&env, "--host WEB --event issued").await, [first]);
     env.close().await;
 }
 

@@ -37,8 +37,8 @@ pub(super) struct Listing {
     /// The most events to list.
     #[arg(long, default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..=1000))]
     limit: u32,
-    /// Events by and about this person: a subject, an e-mail address or another label of theirs, or
-    /// a key's fingerprint.
+    /// Events by and about this person, and about their passes and requests: a subject, an e-mail
+    /// address or another label of theirs, or a key's fingerprint.
     #[arg(long, value_name = "NAME", help_heading = WHICH)]
     who: Option<String>,
     /// Events with this role.
@@ -186,14 +186,14 @@ impl Listing {
     /// The conditions.
     fn filter(&self, now: OffsetDateTime, zone: &Zone) -> Result<v1::Filter, Failure> {
         let bound = |name: &str, option: &Option<String>| match option {
-            None => Ok(0),
-            Some(word) => moment(name, word, now, zone).map(|(start, _)| start),
+            None => Ok((0, 0)),
+            Some(word) => exact(name, word, now, zone),
         };
         let (since, until) = (
             bound("--since", &self.since)?,
             bound("--until", &self.until)?,
         );
-        if until != 0 && since >= until {
+        if until.0 != 0 && since >= until {
             return Err(usage("invalid --until: it is not after --since"));
         }
         let (valid_from, valid_to) = match &self.valid_on {
@@ -214,8 +214,10 @@ impl Listing {
                 &self.reason,
                 ("write a part of it", REASON_BYTES),
             )?,
-            since,
-            until,
+            since: since.0,
+            until: until.0,
+            since_nanos: since.1,
+            until_nanos: until.1,
             valid_from,
             valid_to,
             unreviewed: self.unreviewed,
@@ -364,6 +366,12 @@ fn condition(
 fn moment(name: &str, word: &str, now: OffsetDateTime, zone: &Zone) -> Result<(u64, u64), Failure> {
     let times = Moment::parse(word, now, |day| zone.day(day)).and_then(Moment::seconds);
     times.map_err(|instead| usage(&format!("invalid {name} {word:?}: {instead}")))
+}
+
+/// A time, in Unix seconds and nanoseconds after them.
+fn exact(name: &str, word: &str, now: OffsetDateTime, zone: &Zone) -> Result<(u64, u32), Failure> {
+    let time = Moment::parse(word, now, |day| zone.day(day)).and_then(Moment::exact);
+    time.map_err(|instead| usage(&format!("invalid {name} {word:?}: {instead}")))
 }
 
 fn usage(message: &str) -> Failure {

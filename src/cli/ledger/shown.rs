@@ -35,10 +35,24 @@ pub(super) fn lines(event: &Value, now: OffsetDateTime, zone: &Zone) -> String {
     for (name, value) in first.chain(rest) {
         match for_people((name, value), now, zone) {
             Some(time) => out.push(format!("{name}: {}", clean(&time))),
+            None if name == "target" => {
+                let target = with_time(value, now, zone);
+                write_field((name, &target), 0, &mut out);
+            }
             None => write_field((name, value), 0, &mut out),
         }
     }
     out.join("\n")
+}
+
+/// The target of a revocation, with its time as people read it.
+fn with_time(target: &Value, now: OffsetDateTime, zone: &Zone) -> Value {
+    let mut target = target.clone();
+    if let Some(before) = target.get_mut("before") {
+        let time = for_people(("until", before), now, zone);
+        *before = time.map_or_else(|| before.clone(), Value::from);
+    }
+    target
 }
 
 /// A time, and how long ago it was.
@@ -91,6 +105,16 @@ fn write_lines(value: &Value, depth: usize, out: &mut Vec<String>) {
     }
 }
 
+/// `issuer: https://id.example.com, subject: u-bob`
+fn on_one_line(value: &Value) -> String {
+    let Value::Object(fields) = value else {
+        return plain(value);
+    };
+    let fields = fields.iter();
+    let fields = fields.map(|(name, value)| format!("{name}: {}", plain(value)));
+    fields.collect::<Vec<_>>().join(", ")
+}
+
 fn write_field((name, value): (&String, &Value), depth: usize, out: &mut Vec<String>) {
     let indent = "  ".repeat(depth);
     match value {
@@ -98,6 +122,47 @@ fn write_field((name, value): (&String, &Value), depth: usize, out: &mut Vec<Str
             out.push(format!("{indent}{}:", clean(name)));
             write_lines(value, depth + 1, out);
         }
+        Value::Array(all) if all.iter().any(Value::is_object) => {
+            out.push(format!("{indent}{}:", clean(name)));
+            for one in all {
+                out.push(format!("{indent}  {}", clean(&on_one_line(one))));
+            }
+        }
         _ => out.push(format!("{indent}{}: {}", clean(name), clean(&plain(value)))),
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "tests")]
+mod tests {
+    use serde_json::json;
+    use time::macros::datetime;
+
+    use super::*;
+
+    /// The time was bare Unix seconds, and the identities were JSON.
+    #[test]
+    fn a_revocation_has_its_time_and_the_covered_in_words() {
+        let event = json!({
+            "type": "revoked",
+            "target": { "before": 1_796_067_001 },
+            "covers": [
+                { "issuer": "https://id.example.com", "subject": "u-1", "label": "alice" },
+                { "issuer": "https://id.example.com", "subject": "u-2", "label": "alice" },
+            ],
+            "serials": [3, 4],
+        });
+        let now = datetime!(2026-11-30 19:32:01 UTC);
+        let expected = [
+            "type: revoked",
+            "target:",
+            "  before: 2026-11-30T19:30:01Z (2 min ago)",
+            "covers:",
+            "  issuer: https://id.example.com, label: alice, subject: u-1",
+            "  issuer: https://id.example.com, label: alice, subject: u-2",
+            "serials: 3,4",
+        ];
+        let shown = lines(&event, now, &Zone::UTC);
+        assert_eq!(shown.lines().collect::<Vec<_>>(), expected);
     }
 }

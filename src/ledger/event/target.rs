@@ -177,7 +177,10 @@ impl fmt::Display for Target {
             Self::Key(key) => write!(f, "key {key}"),
             Self::Role(role) => write!(f, "role {role}"),
             Self::Serial(serial) => write!(f, "serial {serial}"),
-            Self::Before(time) => write!(f, "all before {time}"),
+            Self::Before(time) => {
+                let time = time.rfc3339().unwrap_or_else(|| time.to_string());
+                write!(f, "all before {time}")
+            }
             Self::Through(size) => write!(f, "all up to serial {size}"),
             Self::Host(name) => write!(f, "host {name}"),
             Self::NewHost(host) => write!(f, "host {}", host.name),

@@ -1,5 +1,7 @@
 //! Administrators' orders: the identities that they cover, and that each order counts once. Pure.
 
+use std::collections::BTreeSet;
+
 use time::OffsetDateTime;
 
 use super::{LedgerState, Lock, Rejection, Rule, people};
@@ -110,6 +112,11 @@ impl LedgerState {
     /// The identities that the ledger has seen under this subject or label.
     pub(crate) fn called(&self, name: &str) -> Vec<Covered> {
         people::covered(self.people.called(name))
+    }
+
+    /// Every name of the identities that the ledger has seen under `name`, with `name` itself.
+    pub(crate) fn names_with(&self, name: &str) -> BTreeSet<String> {
+        self.people.names_with(name)
     }
 
     /// Known names of identities with a spelling close to `name`, closest first.

@@ -89,6 +89,17 @@ impl People {
         by_subject.chain(by_label).collect()
     }
 
+    /// Every name of the identities that were seen under `name`, with `name` itself.
+    pub(super) fn names_with(&self, name: &str) -> BTreeSet<String> {
+        let mut names = BTreeSet::from([name.to_owned()]);
+        for (issuer, subject) in self.called(name).into_keys() {
+            let labels = self.person(&issuer, &subject).map(|it| it.labels.clone());
+            names.extend(labels.into_iter().flatten());
+            names.insert(subject);
+        }
+        names
+    }
+
     /// Known names with a spelling close to `name`, closest first.
     pub(super) fn near(&self, name: &str) -> Vec<String> {
         let subjects = self.by_issuer.values().flat_map(BTreeMap::keys);

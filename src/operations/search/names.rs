@@ -18,16 +18,25 @@ const NAMES: usize = 1024;
 
 /// Terms of the events of a person, and whether there are more. One of them must fit.
 pub(super) fn of_person(authority: &Authority, name: &str) -> (Vec<Term>, bool) {
-    let called = authority.store.state(|state| state.called(name));
-    let is_cut = called.len() > NAMES;
+    let (called, names) = authority
+        .store
+        .state(|state| (state.called(name), state.names_with(name)));
+    let is_cut = called.len() > NAMES || names.len() > NAMES;
     let called = called.iter().take(NAMES);
     let identities = called.map(|one| Term::identity(&one.issuer, &one.subject));
-    let all = identities.chain([Term::name(name), Term::key(name)]);
-    (all.collect(), is_cut)
+    // An unlock says one name alone, which may be another one of theirs.
+    let names = names.iter().filter(|one| *one != name).take(NAMES);
+    let names = names.map(|name| Term::name(name));
+    let all = identities.chain(names);
+    (
+        all.chain([Term::name(name), Term::key(name)]).collect(),
+        is_cut,
+    )
 }
 
 /// The host or group of this name: its other names and its groups, or the hosts of the group. Only
-/// names that the ledger or the policy has: a pattern of `[hosts]` stands for any number of others.
+/// names that the ledger or the policy has: a pattern of `[hosts]` with `*` or `?` stands for any
+/// number of others.
 /// And whether there are more.
 pub(super) fn at_host(authority: &Authority, host: &str, plain: bool) -> (AtHost, bool) {
     let (policy, host) = (authority.policy(), host.to_ascii_lowercase());
@@ -55,17 +64,21 @@ pub(super) fn at_host(authority: &Authority, host: &str, plain: bool) -> (AtHost
     (at_host, is_cut)
 }
 
-/// The names of the known hosts of a group: of those that joined it, and of those that its patterns
-/// fit. Some more than are searched, if there are as many.
+/// The names of the hosts of a group: those that `[hosts]` spells out, and of the known hosts those
+/// that joined it and those that its patterns fit. Some more than are searched, if there are as
+/// many.
 fn members(policy: &Policy, state: &LedgerState, group: &str) -> Vec<String> {
     let hosts = policy.hosts();
     let written = written(policy, group);
+    let spelled = written.into_iter().flat_map(|group| hosts.names(group));
     let known = state.hosts_after("").flat_map(|host| {
         let is_member = host.group.eq_ignore_ascii_case(group);
         let fits = move |name: &str| written.is_some_and(|group| hosts.belongs(name, group));
         host.names().filter(move |name| is_member || fits(name))
     });
-    known.take(NAMES + 1).map(str::to_owned).collect()
+    let all = spelled.map(str::to_ascii_lowercase);
+    let all = all.chain(known.map(str::to_owned));
+    all.take(NAMES + 1).collect()
 }
 
 /// The group of the policy that has this name, in any case.

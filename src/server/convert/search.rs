@@ -24,8 +24,8 @@ pub(in crate::server) fn filter(wire: v1::Filter) -> Result<Filter, Malformed> {
         }
     }
     let (since, until) = (
-        time("filter.since", wire.since)?,
-        time("filter.until", wire.until)?,
+        exact("filter.since", (wire.since, wire.since_nanos))?,
+        exact("filter.until", (wire.until, wire.until_nanos))?,
     );
     if since
         .zip(until)
@@ -52,6 +52,19 @@ pub(in crate::server) fn filter(wire: v1::Filter) -> Result<Filter, Malformed> {
         about: wire.about,
         plain_logins: wire.plain_logins,
     })
+}
+
+/// Converts a time in Unix seconds and nanoseconds after them. 0 seconds means none.
+fn exact(
+    field: &'static str,
+    (seconds, nanos): (u64, u32),
+) -> Result<Option<OffsetDateTime>, Malformed> {
+    let Some(time) = time(field, seconds)? else {
+        return Ok(None);
+    };
+    let exact = time.replace_nanosecond(nanos);
+    let exact = exact.map_err(|_| malformed(field, "has more nanoseconds than a second"))?;
+    Ok(Some(exact))
 }
 
 /// Converts a time in Unix seconds. 0 means none.
@@ -124,6 +137,16 @@ mod tests {
                 "filter.until is not after `since`",
             ),
             (
+                "since after until within a second",
+                refusal(|it| (it.since, it.since_nanos, it.until) = (2, 1, 2)),
+                "filter.until is not after `since`",
+            ),
+            (
+                "nanoseconds of more than a second",
+                refusal(|it| (it.until, it.until_nanos) = (2, 1_000_000_000)),
+                "filter.until has more nanoseconds than a second",
+            ),
+            (
                 "no time",
                 refusal(|it| it.since = u64::MAX),
                 "filter.since is not within the years up to 9999",
@@ -146,10 +169,13 @@ mod tests {
             texts in prop::array::uniform4("(?s).{0,600}"),
             kinds in prop::collection::vec("(issued|denied|.{0,9})", 0..25),
             numbers: [u64; 4],
+            nanos: [u32; 2],
         ) {
             let [who, role, host, reason] = texts;
             let [since, until, valid_from, valid_to] = numbers;
+            let [since_nanos, until_nanos] = nanos;
             let wire = v1::Filter {
+                since_nanos, until_nanos,
                 who, role, host, kinds, reason, since, until, valid_from, valid_to,
                 unreviewed: true,
                 about: Some(since),

@@ -13,8 +13,9 @@ use tokio::{
 
 use super::{
     fault::fault,
-    file::{Rows, Span},
+    lenders::lenders,
     progress::Progress,
+    rows::{Rows, Span},
 };
 use crate::{
     ledger::{
@@ -85,8 +86,11 @@ impl Check {
             let begun = Instant::now();
             let to = size.min(from + PAGE);
             let entries = self.entries(from, to).await.map_err(of_ledger)?;
+            let mut rows = Rows::of(&entries);
+            let leaves = |wanted| lenders(&self.ledger, wanted);
+            rows.complete(leaves).await.map_err(of_ledger)?;
             let mut index = readers.acquire().await.map_err(unread)?;
-            let reviews = compare(&mut index, &entries).await?;
+            let reviews = compare(&mut index, &rows).await?;
             expect_reviews(&self.ledger, &reviews).await?;
             drop(index);
             from = to;
@@ -119,16 +123,15 @@ fn of_ledger(error: impl ToString) -> Fault {
     Fault::Unread(Error::Unavailable(error.to_string()))
 }
 
-/// Checks that the index has each row of these events. Returns emergencies whose reviews the index
+/// Checks that the index has each of these rows. Returns emergencies whose reviews the index
 /// says are closed, and by which events.
 ///
 /// # Errors
 /// Returns [`Fault::Difference`] with the first event that it lacks.
 pub(super) async fn compare(
     index: &mut SqliteConnection,
-    entries: &[(u64, Vec<u8>)],
+    rows: &Rows,
 ) -> Result<Vec<(u64, u64)>, Fault> {
-    let rows = Rows::of(entries);
     let missing: Vec<(i64, i64)> = sqlx::query_as(MISSING_SQL)
         .bind(json!(rows.postings).to_string())
         .fetch_all(&mut *index)

@@ -1,11 +1,11 @@
 //! The file of the search index: its tables, and appending to them.
 //!
-//! `posting` has a row for each term of each event. `span` has the bounds of time and validity of
-//! each block of events, in two sizes ([`BLOCKS`]), so that a question about a time skips all other
-//! blocks although clocks can go back.
+//! `posting` has a row for each term of each event, and for those that other events lend it: an
+//! approval is found by the person, the key and the hosts of the request. `span` has the bounds of
+//! time and validity of each block of events, in two sizes ([`super::rows::BLOCKS`]), so that a
+//! question about a time skips all other blocks although clocks can go back.
 
 use std::{
-    collections::BTreeMap,
     fs, io,
     os::unix::fs::MetadataExt as _,
     path::Path,
@@ -23,11 +23,10 @@ use sqlx::{
 };
 use tokio::task::spawn_blocking;
 
-use super::fault::fault;
+use super::{fault::fault, rows::Rows};
 use crate::{
     ledger::{
-        Event,
-        search::{Term, closed_review, terms, validity},
+        search::Term,
         tree::{Hash, leaf_hash},
     },
     store::{Error, ledger, sqlite},
@@ -36,20 +35,11 @@ use crate::{
 /// The name of the file in a store's folder.
 pub(super) const NAME: &str = "search.db";
 
-/// Events of one row of `span`, for each level: a question reads the few large blocks, and the
-/// small ones of those alone that fit in part.
-pub(super) const BLOCKS: [u64; 2] = [SMALL, SMALL * SMALL_IN_LARGE];
-
-const SMALL: u64 = 256;
-
-/// Small blocks of a large one.
-pub(super) const SMALL_IN_LARGE: u64 = 256;
-
 /// Rows of postings that one statement inserts.
 const INSERTED: usize = 512;
 
 /// The version of tables and terms. A file of another version is made again.
-const VERSION: i64 = 2;
+const VERSION: i64 = 3;
 
 /// Questions that run at once. More wait.
 const READERS: u32 = 2;
@@ -74,7 +64,7 @@ const TABLES: &str = "
     ) WITHOUT ROWID;
     CREATE TABLE progress (id INTEGER PRIMARY KEY, size INTEGER NOT NULL, edge BLOB NOT NULL);
     INSERT INTO progress VALUES (0, 0, x'');
-    PRAGMA user_version = 2;";
+    PRAGMA user_version = 3;";
 
 fn options(path: &Path) -> SqliteConnectOptions {
     SqliteConnectOptions::new()
@@ -187,98 +177,24 @@ pub(super) async fn progress(connection: &mut SqliteConnection) -> Result<(u64, 
     Ok((u64::try_from(size).unwrap_or(0), edge))
 }
 
-/// Bounds of the events of one block.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Span {
-    /// The earliest and the latest time.
-    pub(super) low: i64,
-    pub(super) high: i64,
-    /// The earliest start of a pass and the latest end of one.
-    pub(super) first: i64,
-    pub(super) last: i64,
-}
-
-impl Span {
-    fn of(event: &Event) -> Self {
-        let at = event.at.unix_timestamp();
-        let (first, last) = validity(event).unwrap_or((u64::MAX, 0));
-        Self {
-            low: at,
-            high: at,
-            first: i64::try_from(first).unwrap_or(i64::MAX),
-            last: i64::try_from(last).unwrap_or(i64::MAX),
-        }
-    }
-
-    pub(super) fn join(self, other: Self) -> Self {
-        Self {
-            low: self.low.min(other.low),
-            high: self.high.max(other.high),
-            first: self.first.min(other.first),
-            last: self.last.max(other.last),
-        }
-    }
-}
-
-/// The rows of some events.
-#[derive(Default)]
-pub(super) struct Rows {
-    /// Terms and positions.
-    pub(super) postings: Vec<(i64, u64)>,
-    /// Emergencies of which reviews were closed.
-    closed: Vec<u64>,
-    /// By level and block.
-    pub(super) spans: BTreeMap<(i64, u64), Span>,
-}
-
-impl Rows {
-    pub(super) fn of(entries: &[(u64, Vec<u8>)]) -> Self {
-        // Leaves of no known event have no terms: nothing finds them.
-        let known = |(position, leaf): &(u64, Vec<u8>)| Some((*position, Event::parse(leaf).ok()?));
-        let events: Vec<_> = entries.iter().filter_map(known).collect();
-        Self::at(events.iter().map(|(position, event)| (*position, event)))
-    }
-
-    /// The rows of events that are at the place in the ledger that they say.
-    pub(super) fn of_events<'a>(events: impl Iterator<Item = &'a Event>) -> Self {
-        Self::at(events.map(|event| (event.index, event)))
-    }
-
-    fn at<'a>(events: impl Iterator<Item = (u64, &'a Event)>) -> Self {
-        let mut rows = Self::default();
-        for (position, event) in events {
-            let terms = terms(event);
-            if terms.contains(&Term::emergency()) {
-                rows.postings.push((Term::unreviewed().0, position));
-            }
-            rows.postings
-                .extend(terms.iter().map(|term| (term.0, position)));
-            rows.closed.extend(closed_review(event));
-            let span = Span::of(event);
-            for (level, events) in (0..).zip(BLOCKS) {
-                let block = rows.spans.entry((level, position / events));
-                let block = block.or_insert(span);
-                *block = block.join(span);
-            }
-        }
-        // In the order of the table.
-        rows.postings.sort_unstable();
-        rows
-    }
-}
-
-/// Appends the rows of these events. Returns the new size.
-pub(super) async fn append(
+/// Appends the rows of these events. `leaves` reads those that they are about. Returns the new
+/// size.
+pub(super) async fn append<F>(
     connection: &mut SqliteConnection,
     entries: Vec<(u64, Vec<u8>)>,
-) -> Result<u64, Error> {
+    leaves: impl Fn(Vec<u64>) -> F,
+) -> Result<u64, Error>
+where
+    F: Future<Output = Result<Vec<(u64, Vec<u8>)>, Error>>,
+{
     let Some((last, leaf)) = entries.last() else {
         return Err(Error::Unavailable("no events".to_owned()));
     };
     let (size, edge) = (last + 1, leaf_hash(leaf));
     // Thousands of events are parsed, which takes tens of milliseconds.
     let rows = spawn_blocking(move || Rows::of(&entries)).await;
-    let rows = rows.map_err(|error| Error::Unavailable(error.to_string()))?;
+    let mut rows = rows.map_err(|error| Error::Unavailable(error.to_string()))?;
+    rows.complete(leaves).await?;
     let appended = append_rows(connection, &rows, (size, edge)).await;
     appended.map_err(fault)?;
     Ok(size)

@@ -5,6 +5,7 @@
 
 use std::time::Duration;
 
+use serde_json::json;
 use sqlx::{AssertSqlSafe, SqliteConnection};
 use tokio::time::Instant;
 
@@ -54,6 +55,38 @@ pub(super) async fn find(
     }
     found.next = next;
     Ok(found)
+}
+
+/// Of these indices, those with a term of each group, in their order.
+pub(super) async fn having(
+    connection: &mut SqliteConnection,
+    groups: &[&[Term]],
+    indices: &[u64],
+) -> Result<Vec<u64>, sqlx::Error> {
+    let sizes: Vec<usize> = groups.iter().map(|group| group.len()).collect();
+    let mut query = sqlx::query_scalar(AssertSqlSafe(having_sql(&sizes)));
+    query = query.bind(json!(indices).to_string());
+    for term in groups.iter().copied().flatten() {
+        query = query.bind(term.0);
+    }
+    let found: Vec<i64> = query.fetch_all(connection).await?;
+    let found = found.into_iter();
+    Ok(found.filter_map(|at| u64::try_from(at).ok()).collect())
+}
+
+pub(super) fn having_sql(sizes: &[usize]) -> String {
+    let mut next = 2;
+    let conditions = sizes.iter().map(|size| {
+        let places: Vec<_> = (next..next + size).map(|at| format!("?{at}")).collect();
+        next += size;
+        let list = places.join(", ");
+        format!("EXISTS (SELECT 1 FROM posting WHERE term IN ({list}) AND position = j.value)")
+    });
+    let conditions: Vec<_> = conditions.collect();
+    format!(
+        "SELECT j.value FROM json_each(?1) j WHERE {} ORDER BY j.key",
+        conditions.join(" AND ")
+    )
 }
 
 /// One step from `top` down: the indices that fit, and the lowest index that it looked at.

@@ -9,7 +9,7 @@ use sqlx::{
     sqlite::{SqliteArguments, SqliteRow},
 };
 
-use super::file::{BLOCKS, SMALL_IN_LARGE};
+use super::rows::{BLOCKS, SMALL_IN_LARGE};
 use crate::{ledger::search::Question, store::ledger};
 
 /// Large blocks that one question reads.

@@ -10,7 +10,7 @@ use serde_json::Value;
 
 use super::frame::{Frame, needs_script};
 use crate::{
-    ledger::listed::Row,
+    ledger::listed::{BEFORE, Row},
     unix_seconds::{UnixSeconds, moment},
     web::{
         sessions::Session,
@@ -98,7 +98,8 @@ const PARTS: [(&str, &[&str]); 4] = [
 const LINES: &str = "/text";
 
 /// Paths of times in Unix seconds.
-const SECONDS: [&str; 5] = [
+const SECONDS: [&str; 6] = [
+    BEFORE,
     "/valid_after",
     "/valid_before",
     "/expires_at",
