@@ -61,6 +61,7 @@
 //! |---|---|
 //! | formats, pure | [`ssh`], [`proto`] (wire), [`reason`], [`mod@reference`], [`unix_seconds`] |
 //! | | [`finding`]: results of checks; `os_error`: what the system says of a file |
+//! | | `file_lock`: locks between commands, which name their holder |
 //! | rules | [`identity`] (fetches issuers' keys), [`policy`], [`ledger`], [`ca`]: pure |
 //! | I/O | [`store`] (database), [`notify`] (webhooks), [`modes`] (files), [`outbound`] (TLS), `ticks`, |
 //! | | `keepers` (CA keys in an ssh-agent, a token or a signer) |
@@ -79,6 +80,7 @@ pub mod daemon;
 #[cfg(feature = "deliberate-bugs")]
 mod deliberate;
 pub mod dev;
+mod file_lock;
 mod finding;
 pub mod host;
 pub mod identity;

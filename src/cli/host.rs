@@ -50,6 +50,7 @@ impl From<Error> for Failure {
             | Error::Refused(_)
             | Error::Declined(_)
             | Error::Sshd(_)
+            | Error::Busy(_)
             | Error::File { .. } => Code::Failure,
         };
         let mut message = chain(&error);

@@ -80,8 +80,13 @@ impl Global {
 
     /// Prints a message on stderr, in either format. Control characters are made visible.
     pub(crate) fn say(&self, message: &str) {
-        let _ = writeln!(io::stderr().lock(), "{}", clean_lines(message));
+        say(message);
     }
+}
+
+/// Prints a message on stderr. Control characters are made visible.
+pub(crate) fn say(message: &str) {
+    let _ = writeln!(io::stderr().lock(), "{}", clean_lines(message));
 }
 
 /// Writes `text` and one newline to stdout. Writes nothing for an empty text.

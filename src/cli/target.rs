@@ -1,9 +1,9 @@
 //! The options of every command that talks to a server: its address, the state folder, and the
 //! roots for its TLS. Each option has a variable.
 
-use std::{io::Write as _, path::PathBuf};
+use std::path::PathBuf;
 
-use super::{Failure, outage, output};
+use super::{Failure, outage, output::say};
 use crate::client::{Client, Error, Settings};
 
 pub(crate) use crate::unix_seconds::moment;
@@ -110,11 +110,6 @@ impl From<Error> for Failure {
             reason: error.reason().map(str::to_owned),
         })
     }
-}
-
-/// Prints a message of the client library on stderr.
-fn say(message: &str) {
-    let _ = writeln!(std::io::stderr().lock(), "{}", output::clean_lines(message));
 }
 
 /// Time from `now` to `end` in one or two units, such as `53m`, or `expired`.

@@ -68,14 +68,14 @@ pub(super) async fn approved(
 ) -> Result<(), Failure> {
     let waited = renewing(client, global, async || {
         let mut countdown = Countdown::default();
-        let waited = client.wait(id, limit, |view, left| countdown.show(view, left));
-        match waited.await {
+        let beat = |view: &RequestView, left, is_away| countdown.show(view, left, is_away);
+        match client.wait(id, limit, beat).await {
             Err(Error::Pending { .. }) => Ok(false),
             waited => waited.map(|()| true),
         }
     });
     let waited = tokio::select! {
-        waited = waited => waited?,
+        waited = waited => waited.map_err(|failure| unreached(failure, id, next))?,
         () = interrupt::told() => return Err(interrupted_wait(id, next)),
     };
     if waited {
@@ -90,6 +90,18 @@ fn interrupted_wait(id: u64, next: &str) -> Failure {
         "request {id} stays open; when it is approved, run: {next}\nto withdraw it, run: daypass requests cancel {id}"
     );
     Failure::new(Code::Interrupted, message).because(reason::REQUEST_PENDING)
+}
+
+/// `failure`, with the next command if the server is away: the request is not withdrawn by it.
+fn unreached(failure: Failure, id: u64, next: &str) -> Failure {
+    if failure.code != Code::Unreachable as u8 {
+        return failure;
+    }
+    let message = format!(
+        "{}\nrequest {id} stays open; when it is approved, run: {next}",
+        failure.message
+    );
+    Failure { message, ..failure }
 }
 
 /// This command, as the user typed it: it finds the approved request by itself.
@@ -176,14 +188,19 @@ fn wants_reason(global: &Global, pass_request: &PassRequest, failure: &Failure) 
 /// each change.
 #[derive(Default)]
 struct Countdown {
-    last: Option<usize>,
+    /// The decisions, and whether the server was away.
+    last: Option<(usize, bool)>,
 }
 
 impl Countdown {
-    fn show(&mut self, view: &RequestView, seconds: u64) {
+    fn show(&mut self, view: &RequestView, seconds: u64, is_away: bool) {
         let given = view.decisions.len();
+        let away = match is_away {
+            true => " the server does not answer and is tried again,",
+            false => "",
+        };
         let line = format!(
-            "waiting for approval of request {} ({given} of {}),",
+            "waiting for approval of request {} ({given} of {}),{away}",
             view.id, view.page.needed
         );
         let mut stderr = io::stderr().lock();
@@ -194,14 +211,14 @@ impl Countdown {
                 "\r\u{1b}[K{} {minutes:02}:{seconds:02} left",
                 clean(&line)
             )
-        } else if self.last == Some(given) {
+        } else if self.last == Some((given, is_away)) {
             Ok(())
         } else {
             writeln!(stderr, "{} {} left", clean(&line), left(0, seconds))
         };
         // The wait goes on if the terminal is gone.
         let _ = written.and_then(|()| stderr.flush());
-        self.last = Some(given);
+        self.last = Some((given, is_away));
     }
 }
 

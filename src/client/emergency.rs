@@ -55,7 +55,7 @@ impl Client {
         signer: &Signer,
         target: Option<&PassFiles>,
     ) -> Result<(PassFiles, Pass), Error> {
-        let _lock = self.state.lock().await?;
+        let _lock = self.state.lock(self.settings().say).await?;
         let key = Key::fresh()?;
         let asked = EmergencyAsk::of(pass_request)?;
         self.prepared_files(&asked.wire(), target)?;
@@ -76,7 +76,7 @@ impl Client {
         signer: &Signer,
         file: &Path,
     ) -> Result<SignatureRequest, Error> {
-        let _lock = self.state.lock().await?;
+        let _lock = self.state.lock(self.settings().say).await?;
         let key = Key::fresh()?;
         let asked = EmergencyAsk::of(pass_request)?;
         SignatureRequest::check_place(file)?;
@@ -98,7 +98,7 @@ impl Client {
         signature_request: &SignatureRequest,
         target: Option<&PassFiles>,
     ) -> Result<(PassFiles, Pass), Error> {
-        let _lock = self.state.lock().await?;
+        let _lock = self.state.lock(self.settings().say).await?;
         let name = signature_request.key_name();
         let text = self.state.read(&name)?.ok_or_else(|| {
             Error::Usage(

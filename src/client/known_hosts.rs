@@ -84,7 +84,7 @@ impl Client {
         now: u64,
     ) -> Result<(), Error> {
         let root = self.state.root();
-        let turn = root.lock_on_hosts().await?;
+        let turn = root.lock_on_hosts(self.settings().say).await?;
         let mut hosts = certified(&root)?;
         let before = hosts.clone();
         hosts.retain(|_, until| *until > now);

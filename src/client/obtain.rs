@@ -36,7 +36,7 @@ impl Client {
         if let Some(found) = self.settled(pass_request)? {
             return Ok(found);
         }
-        let _lock = self.state.lock().await?;
+        let _lock = self.state.lock(self.settings().say).await?;
         // Another command may have got it while this one waited for the lock.
         if let Some(found) = self.settled(pass_request)? {
             return Ok(found);
@@ -129,7 +129,7 @@ impl Client {
     /// # Errors
     /// Returns the error of the first that fails; the passes before it stay on disk.
     pub async fn fresh(&self, wishes: &[PassRequest]) -> Result<Vec<(PassFiles, Pass)>, Error> {
-        let _lock = self.state.lock().await?;
+        let _lock = self.state.lock(self.settings().say).await?;
         let signed = self.signed_in().await?;
         let key = Key::open(&signed.login.key, &self.state)?;
         let mut passes = Vec::new();
@@ -169,7 +169,7 @@ impl Client {
     /// # Errors
     /// Returns the server's refusal, or the error if the agent does not take the pass.
     pub(crate) async fn fresh_in_agent(&self, pass_request: &PassRequest) -> Result<Pass, Error> {
-        let _lock = self.state.lock().await?;
+        let _lock = self.state.lock(self.settings().say).await?;
         let signed = self.signed_in().await?;
         let key = Key::open(&signed.login.key, &self.state)?;
         let private = key.private().ok_or_else(|| {

@@ -223,7 +223,7 @@ impl Client {
         request: &BehalfRequest,
         target: Option<&PassFiles>,
     ) -> Result<(PassFiles, Pass), Error> {
-        let _lock = self.state.lock().await?;
+        let _lock = self.state.lock(self.settings().say).await?;
         let given = request.consent.as_ref().ok_or_else(|| {
             Error::Usage(
                 "the user has not signed it: let them run daypass on-behalf sign with this file"

@@ -219,7 +219,7 @@ impl Client {
         if id == 0 {
             return Ok(());
         }
-        let _turn = self.state.lock_on(TURN).await?;
+        let _turn = self.state.lock_on(TURN, self.settings().say).await?;
         let mut entries = load(&self.state)?;
         let before = entries.len();
         entries.retain(|entry| entry.id != id);
@@ -246,7 +246,7 @@ impl Client {
     }
 
     async fn remember_entry(&self, new: Entry) -> Result<(), Error> {
-        let _turn = self.state.lock_on(TURN).await?;
+        let _turn = self.state.lock_on(TURN, self.settings().say).await?;
         let mut entries = load(&self.state)?;
         let time = now();
         entries.retain(|old| {

@@ -6,7 +6,7 @@
 mod changes;
 mod view;
 
-use std::{pin::pin, time::Duration};
+use std::{pin::pin, sync::atomic::Ordering::Relaxed, time::Duration};
 
 use tokio::time::{Instant, interval, sleep_until};
 
@@ -151,7 +151,8 @@ impl Signed {
 
 impl Client {
     /// Waits until a request is approved, at most for `limit`. Calls `beat` every second and at
-    /// each change, with the request and the seconds that are left.
+    /// each change, with the request, the seconds that are left, and whether the server is away. A
+    /// server that goes away is tried again until then.
     ///
     /// # Errors
     /// Returns [`Error::Denied`] if the request was denied or withdrawn, [`Error::TimedOut`] if it
@@ -160,21 +161,25 @@ impl Client {
         &self,
         id: u64,
         limit: Duration,
-        mut beat: impl FnMut(&RequestView, u64),
+        mut beat: impl FnMut(&RequestView, u64, bool),
     ) -> Result<(), Error> {
         let mut view = self.signed_in().await?.request(id).await?;
-        let ends = now()
-            .saturating_add(limit.as_secs())
-            .min(view.expires_at.get());
-        let deadline = Instant::now() + limit.min(LONGEST);
-        let (mut changes, mut clock) = (self.watch(id).await?, interval(BEAT));
+        let last = now().saturating_add(limit.as_secs());
+        let ends = last.min(view.expires_at.get());
+        let limit = limit.min(LONGEST);
+        let deadline = Instant::now() + limit;
+        let mut changes = self.watch(id).await?.tried_for(limit);
+        let (is_away, mut clock) = (changes.is_away(), interval(BEAT));
         while !view.is_approved()? {
             let mut change = pin!(changes.next());
             view = loop {
-                beat(&view, ends.saturating_sub(now()));
+                beat(&view, ends.saturating_sub(now()), is_away.load(Relaxed));
                 tokio::select! {
                     change = &mut change => break change?.which_is(id)?,
-                    _ = clock.tick() => {}
+                    // The time that was shown has run out, also while this machine slept.
+                    _ = clock.tick() => if now() > last {
+                        return Err(Error::Pending { id });
+                    },
                     () = sleep_until(deadline) => return Err(Error::Pending { id }),
                 }
             };

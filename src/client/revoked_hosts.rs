@@ -54,7 +54,7 @@ impl Client {
             && let Some((krl, bytes)) = self.newer_list(server, known).await?
         {
             let root = self.state.root();
-            let _turn = root.lock_on_hosts().await?;
+            let _turn = root.lock_on_hosts(self.settings().say).await?;
             // Another command may have fetched a newer one meanwhile.
             let kept = of_server(&root, &server.address).unwrap_or_default();
             if kept.is_none_or(|kept| kept.version() < krl.version()) {
@@ -124,7 +124,7 @@ impl Client {
             return Ok(());
         }
         let root = self.state.root();
-        let turn = root.lock_on_hosts().await?;
+        let turn = root.lock_on_hosts(self.settings().say).await?;
         // Another command may have written it meanwhile.
         if let Some(bytes) = self.change()? {
             root.write(FILE, &bytes)?;

@@ -57,7 +57,7 @@ impl Client {
     /// Removes the passes with these serials. What another command has written in their place since
     /// stays.
     async fn remove(&self, serials: &[u64]) -> Result<Vec<OnDisk>, Error> {
-        let _lock = self.state.lock().await?;
+        let _lock = self.state.lock(self.settings().say).await?;
         let mut removed = Vec::new();
         for (files, pass) in self.live_passes()? {
             if serials.contains(&pass.serial) {

@@ -4,15 +4,22 @@
 //! one. One lock for all commands that change the folder.
 
 use std::{
-    fs::{self, DirBuilder, File, OpenOptions, Permissions},
+    fs::{self, DirBuilder, Permissions},
     io::{ErrorKind, Write},
-    os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt, symlink},
+    os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt, symlink},
     path::{Path, PathBuf},
 };
 
 use etcetera::BaseStrategy;
 
 use super::Error;
+use crate::file_lock::{self, FileLock, Patience};
+
+/// Time for another command, which may have the lock during a call to the server (30 s).
+const PATIENCE: Patience = Patience {
+    silent: 2,
+    whole: 60,
+};
 
 /// Bytes of a file of ours at most; none comes near it.
 const LARGEST: u64 = 4 * 1024 * 1024;
@@ -30,11 +37,8 @@ pub struct State {
 /// The folder with what belongs to one server each.
 pub(super) const SERVERS: &str = "servers";
 
-/// The lock on a state folder. It is released when it is dropped, or when the process ends.
-#[derive(Debug)]
-pub(crate) struct Lock {
-    _file: File,
-}
+/// The lock on a state folder.
+pub(crate) type Lock = FileLock;
 
 impl State {
     /// The state in `folder`, which need not exist.
@@ -142,44 +146,48 @@ impl State {
     /// meanwhile.
     ///
     /// # Errors
-    /// Returns [`Error::File`] if the lock file cannot be made.
-    pub(crate) async fn lock(&self) -> Result<Lock, Error> {
-        self.lock_on("lock").await
+    /// Returns [`Error::File`] if the lock file cannot be made, and [`Error::TimedOut`] if another
+    /// command keeps the lock.
+    pub(crate) async fn lock(&self, say: impl Fn(&str)) -> Result<Lock, Error> {
+        self.lock_on("lock", say).await
     }
 
     /// Waits for the turn to change what ssh reads about certified hosts.
     ///
     /// # Errors
     /// As [`State::lock`].
-    pub(super) async fn lock_on_hosts(&self) -> Result<Lock, Error> {
-        self.lock_on("certified-hosts.lock").await
+    pub(super) async fn lock_on_hosts(&self, say: impl Fn(&str)) -> Result<Lock, Error> {
+        self.lock_on("certified-hosts.lock", say).await
     }
 
     /// Waits for the lock `name`, which protects less than the whole folder. A caller that holds
     /// both takes it after [`State::lock`], never before it.
     ///
     /// # Errors
-    /// Returns [`Error::File`] if the lock file cannot be made.
-    pub(super) async fn lock_on(&self, name: impl AsRef<Path>) -> Result<Lock, Error> {
+    /// As [`State::lock`].
+    pub(super) async fn lock_on(
+        &self,
+        name: impl AsRef<Path>,
+        say: impl Fn(&str),
+    ) -> Result<Lock, Error> {
+        self.lock_within(PATIENCE, name, say).await
+    }
+
+    async fn lock_within(
+        &self,
+        patience: Patience,
+        name: impl AsRef<Path>,
+        say: impl Fn(&str),
+    ) -> Result<Lock, Error> {
         self.prepare()?;
         let path = self.path(name);
         make_folder(parent(&path))?;
-        let open = OpenOptions::new()
-            .create(true)
-            .truncate(false)
-            .write(true)
-            .mode(0o600)
-            .open(&path);
-        let file = open.map_err(Error::file(&path))?;
-        let waiting = tokio::task::spawn_blocking(move || file.lock().map(|()| file)).await;
-        match waiting {
-            Ok(file) => Ok(Lock {
-                _file: file.map_err(Error::file(&path))?,
-            }),
-            Err(error) => Err(Error::other(format!(
-                "failed to wait for the lock: {error}"
-            ))),
-        }
+        let file = file_lock::open(&path).map_err(Error::file(&path))?;
+        let tell = |holder: &file_lock::Holder| say(&holder.told(&path, patience));
+        FileLock::wait(file, &path, patience, tell)
+            .await
+            .map_err(Error::file(&path))?
+            .map_err(|busy| Error::TimedOut(busy.to_string()))
     }
 
     /// Reads a file's text; none if there is no such file.
@@ -361,16 +369,17 @@ mod tests {
     async fn the_lock_is_held_by_one_at_a_time() {
         let folder = tempfile::tempdir().unwrap();
         let state = State::new(folder.path()).unwrap();
-        let held = state.lock().await.unwrap();
-        let second = OpenOptions::new()
-            .write(true)
-            .open(state.path("lock"))
-            .unwrap();
+        let held = state.lock(|_| {}).await.unwrap();
+        let second = fs::File::open(state.path("lock")).unwrap();
         assert!(second.try_lock().is_err());
+        let patience = Patience {
+            silent: 0,
+            whole: 1,
+        };
+        let late = state.lock_within(patience, "lock", |_| {}).await;
+        let late = late.unwrap_err();
+        assert_eq!(late.exit_code(), 5, "{late}");
         drop(held);
-        // A child process of another test may hold a copy of the descriptor until its exec.
-        let taken = tokio::task::spawn_blocking(move || second.lock());
-        let taken = tokio::time::timeout(std::time::Duration::from_secs(60), taken).await;
-        taken.unwrap().unwrap().unwrap();
+        second.try_lock().unwrap();
     }
 }

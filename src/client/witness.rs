@@ -45,7 +45,7 @@ pub(crate) async fn check(
         &state.root(),
         server_info::file(&server.address, "checkpoint"),
     );
-    let _turn = state.lock_on(&file.with_extension("lock")).await?;
+    let _turn = state.lock_on(file.with_extension("lock"), &say).await?;
     let request = authorized(login, v1::GetCheckpointRequest {})?;
     let wire = server.ledger().get_checkpoint(request).await?.into_inner();
     let note = &wire.checkpoint;

@@ -4,7 +4,7 @@ use std::{io, path::PathBuf};
 
 use tonic::{Code, Status};
 
-use crate::{os_error, proto::status::Details};
+use crate::{file_lock::Busy, os_error, proto::status::Details};
 
 /// A host command's failure.
 #[derive(Debug, thiserror::Error)]
@@ -40,6 +40,9 @@ pub(crate) enum Error {
     /// sshd rejects its configuration. All changes have been undone.
     #[error("{0}")]
     Sshd(String),
+    /// Another command has the lock on this host's files, and keeps it.
+    #[error("{0}")]
+    Busy(#[from] Busy),
     /// A file cannot be read or written.
     #[error("failed to access {}", path.display())]
     File {
@@ -330,6 +333,7 @@ impl Error {
             Self::Unreachable { .. } => "UNREACHABLE",
             Self::Certificate { .. } => "TLS_CERTIFICATE",
             Self::Sshd(_) => "SSHD",
+            Self::Busy(_) => "BUSY",
             Self::File { .. } => "FILE",
             Self::Declined(declined) => declined.reason,
             Self::Refused(refusal) => refusal.reason(),

@@ -12,7 +12,7 @@ use serde::Serialize;
 use super::{
     Error, Settings, drop_in,
     files::{Changes, Layout, read},
-    lock::Lock,
+    lock::{Lock, Wait},
     running_sshd::RunningSshd,
     sshd::{Connection, Sshd},
     sshd_files,
@@ -41,14 +41,18 @@ pub(crate) enum Step {
     Nothing,
 }
 
-/// Does the next step of the removal.
+/// Does the next step of the removal, if need be after another command on this host.
 ///
 /// # Errors
 /// Returns the error of the step that failed; all its changes are then undone.
-pub(crate) async fn remove(layout: &Layout, program: Option<&Path>) -> Result<RemoveReport, Error> {
+pub(crate) async fn remove(
+    layout: &Layout,
+    program: Option<&Path>,
+    wait: Wait,
+) -> Result<RemoveReport, Error> {
     let sshd = Sshd::new(program, &layout.sshd_config())?;
     let lock = match layout.folder().exists() {
-        true => Some(Lock::wait(layout).await?),
+        true => Some(Lock::wait(layout, wait).await?),
         false => None,
     };
     if let Some(text) = our_drop_in(layout)? {

@@ -210,7 +210,7 @@ async fn report(
     let user_keys = sync::trusted(layout)?;
     let check = Check::of(&reporter.trust, &user_keys, now)?;
     let files = check.all(joined, &reporter.keys, &answer.certificates, layout)?;
-    let _lock = Lock::wait(layout).await?;
+    let _lock = Lock::wait(layout, options.wait).await?;
     // A set-up may have joined with other host keys in between.
     if Settings::load(layout)?.joined.as_ref() != Some(joined) {
         return Ok((false, None));

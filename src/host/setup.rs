@@ -94,7 +94,7 @@ pub(crate) async fn setup(
     options: &SetupOptions,
     now: UnixSeconds,
 ) -> Result<SetupReport, Error> {
-    let mut lock = Lock::wait_first(layout).await?;
+    let mut lock = Lock::wait_first(layout, options.wait).await?;
     let report = set_up(layout, options, now).await?;
     lock.keep();
     Ok(report)

@@ -11,7 +11,7 @@ use super::{
     failed_sync::FailedSync,
     files::{Layout, put, read, to_json},
     keys::CaKeys,
-    lock::Lock,
+    lock::{Lock, Wait},
     logins::LoginsSync,
     recovery::{self, Before, Remembered},
     server::{Answer, Server},
@@ -96,6 +96,8 @@ impl LastSync {
 pub(crate) struct SyncOptions {
     /// The deadline for each request.
     pub deadline: Duration,
+    /// The wait for another command on this host.
+    pub wait: Wait,
     /// Fingerprint of an administrator's key whose statement about a restored ledger counts here,
     /// known or not.
     pub accept: Option<String>,
@@ -156,7 +158,7 @@ async fn fetch(
         krl: unverified_krl,
         recovery: server.recovery().await?,
     };
-    let _lock = Lock::wait(layout).await?;
+    let _lock = Lock::wait(layout, options.wait).await?;
     // A set-up may have changed them in between.
     let settings = Settings::load(layout)?;
     let mut report = take(layout, &settings, &answers, (now, options))?;

@@ -32,6 +32,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("finding", &[]),
     ("os_error", &[]),
     ("ticks", &[]),
+    ("file_lock", &[]),
     ("ssh", &[]),
     (GROUND, &[]),
     ("ledger", &["ssh", "reason", "deliberate"]),
@@ -51,8 +52,8 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("server", &["operations", "identity", "proto", "policy", "ledger", "ca", "modes", "outbound", "ssh", "reason", "ticks"]),
     // The page is a caller of the server's own handlers, in the same process. It decides nothing.
     ("web", &["server", "operations", "identity", "proto", "ledger"]),
-    ("client", &["proto", "ledger", "identity::proof", "identity::web_url", "os_error", "outbound", "ssh", "reason", "ticks"]),
-    ("host", &["finding", "proto", "ledger", "identity::proof", "os_error", "outbound", "ssh"]),
+    ("client", &["proto", "ledger", "identity::proof", "identity::web_url", "file_lock", "os_error", "outbound", "ssh", "reason", "ticks"]),
+    ("host", &["finding", "proto", "ledger", "identity::proof", "file_lock", "os_error", "outbound", "ssh"]),
     ("config", &["identity", "policy", "ledger", "ca", "store", "server", "notify", "modes", "outbound", "reference", "ssh", "web"]),
     ("daemon", &["config", "finding", "identity", "keepers", "policy", "ledger", "ca", "store", "notify", "operations", "server", "signer", "modes", "outbound", "ssh", "ticks", "web"]),
 ];

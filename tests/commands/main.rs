@@ -38,5 +38,6 @@ mod sharing;
 mod sign_in;
 mod standing;
 mod stepup;
+mod stopped;
 mod trust;
 mod witness;

@@ -21,7 +21,11 @@ use parking_lot::Mutex;
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 use tempfile::TempDir;
-use tokio::net::TcpListener;
+use tokio::{
+    io::{AsyncBufReadExt, BufReader},
+    net::TcpListener,
+    time::timeout,
+};
 
 use crate::support::{
     api::ask,
@@ -386,6 +390,43 @@ async fn silence_is_not_dishonesty() {
         .await;
     let done = done.exits("no key", 2);
     assert!(done.stderr.contains("serve --check"), "{done:?}");
+}
+
+/// The sleep of a laptop counted as the server's silence: one failed look in the second of the
+/// resume ended the witness.
+#[tokio::test]
+async fn a_witness_that_was_stopped_does_not_take_that_for_the_servers_silence() {
+    let server = Server::start(Shown::of("honest", 3)).await;
+    let place = Place::of(&server.shown.lock().clone());
+    place.look(&[&server]).await.exits("once", 0);
+    let words = ["--interval", "1s", "--max-silence", "7s", "--key"];
+    let words = [
+        &["ledger", "witness", &*server.url],
+        &words[..],
+        &[&*place.key],
+    ]
+    .concat();
+    let mut child = place.terminal.command(&words).spawn().unwrap();
+    let mut told = BufReader::new(child.stderr.take().unwrap()).lines();
+    let mut seen = BufReader::new(child.stdout.take().unwrap()).lines();
+    server.show(Shown::of("honest", 4));
+    let soon = Duration::from_secs(60);
+    let line = timeout(soon, seen.next_line()).await.unwrap().unwrap();
+    assert!(line.unwrap().contains("4 entries"));
+    signal(child.id().unwrap(), "STOP");
+    let shown = server.shown.lock().clone();
+    server.show(Shown {
+        is_silent: true,
+        ..shown
+    });
+    tokio::time::sleep(Duration::from_secs(8)).await;
+    signal(child.id().unwrap(), "CONT");
+    let line = timeout(soon, told.next_line()).await.unwrap().unwrap();
+    assert!(line.unwrap().contains("no answer that counts"));
+    server.show(Shown::of("honest", 5));
+    let line = timeout(soon, seen.next_line()).await.unwrap().unwrap();
+    assert!(line.is_some_and(|line| line.contains("5 entries")));
+    child.kill().await.unwrap();
 }
 
 #[tokio::test]

@@ -1,6 +1,10 @@
 //! `host sync`: sshd keeps a good list for every answer of the server.
 
-use std::net::{SocketAddr, TcpListener};
+use std::{
+    fs::{self, File},
+    net::{SocketAddr, TcpListener},
+    time::{Duration, Instant},
+};
 
 use tokio::net::TcpSocket;
 
@@ -243,6 +247,43 @@ async fn a_person_reads_how_old_the_list_is() {
     assert!(text.contains("\nthe sync before was "), "{text}");
     let doctor = host.json(&["doctor"]).await;
     assert!(doctor["krl_made_at"].as_u64() > Some(0) && doctor["synced_ago"].as_u64() < Some(60));
+}
+
+/// A stopped command that had the lock made each sync wait past its time limit, without a word, and
+/// `doctor` did not know why the revocations aged.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_lock_that_another_command_keeps_is_said_and_ends_a_sync_in_time() {
+    let (ca, server, host) = world().await;
+    server.krl(krl_signed(&ca, 6, &[7, 8]));
+    let lock = host.path("daypass/lock");
+    let held = File::open(&lock).unwrap();
+    held.lock().unwrap();
+    // As a command that runs leaves it; this one is no daypass, but has this id.
+    let id = std::process::id();
+    fs::write(&lock, format!("pid {id}, since 2026-11-30 12:00:00 UTC")).unwrap();
+    let holder = format!("another daypass command (pid {id}, since 2026-11-30 12:00:00 UTC)");
+    let begun = Instant::now();
+    let output = host.daypass(&["sync", "--timeout", "4s"]).await;
+    // Without a limit it would wait for the whole minute of the helper.
+    assert!(begun.elapsed() < Duration::from_secs(40));
+    let stderr = String::from_utf8(output.stderr).unwrap();
+    let lines: Vec<&str> = stderr.lines().collect();
+    let [told, error] = lines[..] else {
+        panic!("{stderr}");
+    };
+    let at = lock.display();
+    let expected = format!("note: {holder} has {at}; waiting for it, 2 s at most");
+    assert_eq!((told, output.status.code()), (&*expected, Some(1)));
+    let expected = format!("{holder} has had {at} for 4 s: ");
+    assert!(
+        error.starts_with(&format!("daypass: {expected}")),
+        "{error}"
+    );
+    let doctor = host.daypass(&["doctor"]).await;
+    let doctor = String::from_utf8(doctor.stdout).unwrap();
+    assert!(doctor.contains(&expected), "{doctor}");
+    drop(held);
+    assert_eq!(host.json(&["sync"]).await["krl_version"], 6);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -3,8 +3,8 @@
 use std::{path::PathBuf, time::Duration};
 
 use crate::{
-    cli::{Failure, values::duration},
-    host::{files::Layout, settings::LoginLog},
+    cli::{Failure, output::say, values::duration},
+    host::{files::Layout, lock::Wait, settings::LoginLog},
 };
 
 /// The folder of the host's files.
@@ -20,12 +20,21 @@ pub(super) struct Place {
     pub(super) root: PathBuf,
 }
 
+/// The time for another command on this host, if no option names one.
+pub(super) const USUAL: Duration = Duration::from_secs(30);
+
 /// Time limit for the server.
 #[derive(Clone, Debug, clap::Args)]
 pub(super) struct Patience {
-    /// Time limit for one request to the server.
+    /// Time limit for one request to the server, and for another daypass command that works on this
+    /// host.
     #[arg(long, value_name = "TIME", default_value = "30s", value_parser = duration)]
     pub(super) timeout: Duration,
+}
+
+/// How a command waits for another one on this host.
+pub(super) const fn waiting(limit: Duration) -> Wait {
+    Wait { limit, say }
 }
 
 /// The log of `--logins[=FILE]`.

@@ -2,7 +2,7 @@
 
 use std::{fmt::Write as _, path::PathBuf};
 
-use super::options::Place;
+use super::options::{Place, USUAL, waiting};
 use crate::{
     cli::{Failure, Global, output::clean},
     host::remove::{RemoveReport, Step, remove},
@@ -26,7 +26,7 @@ pub(super) struct Args {
 impl Args {
     pub(super) async fn run(self, global: &Global) -> Result<(), Failure> {
         let layout = self.place.layout()?;
-        let report = remove(&layout, self.sshd.as_deref()).await?;
+        let report = remove(&layout, self.sshd.as_deref(), waiting(USUAL)).await?;
         global.print(&report, text)
     }
 }

@@ -4,7 +4,7 @@ use std::{fmt::Write as _, path::PathBuf};
 
 use ssh_key::Fingerprint;
 
-use super::options::{Patience, Place, login_log};
+use super::options::{Patience, Place, login_log, waiting};
 use crate::{
     cli::{Failure, Global, output::clean, table::table, values::ca_fingerprint},
     client::{login::read_token_file, now},
@@ -143,6 +143,7 @@ impl Args {
                 (None, false) => LoginsWish::Keep,
             },
             deadline: self.patience.timeout,
+            wait: waiting(self.patience.timeout),
         };
         if self.print_audience {
             let audience = print_audience(&layout, &options, self.issuer.as_deref()).await?;

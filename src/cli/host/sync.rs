@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use super::options::{Patience, Place, login_log};
+use super::options::{Patience, Place, login_log, waiting};
 use crate::{
     cli::{Failure, Global, failure::Code, output::clean},
     client::{now, now_milliseconds},
@@ -51,6 +51,7 @@ impl Args {
         let layout = self.place.layout()?;
         let options = SyncOptions {
             deadline: self.patience.timeout,
+            wait: waiting(self.patience.timeout),
             accept: self.accept_key,
             sshd: self.sshd,
             logins: self.logins.map(login_log),

@@ -1,9 +1,13 @@
 //! `daypass ledger witness`: follows a server's ledger, and alarms if it contradicts itself.
 
-use std::time::Duration;
+use std::{
+    convert::Infallible,
+    sync::atomic::{AtomicU64, Ordering::Relaxed},
+    time::Duration,
+};
 
 use serde_json::{Value, json};
-use tokio::time::{Instant, sleep};
+use tokio::time::sleep;
 
 use crate::{
     cli::{
@@ -70,23 +74,47 @@ impl Args {
     /// written.
     pub(super) async fn run(self, global: &Global, client: &Client) -> Result<(), Failure> {
         let mut witness = client.witness(&Following {
-            addresses: self.addresses,
-            key: self.key,
-            accept: self.accept,
+            addresses: self.addresses.clone(),
+            key: self.key.clone(),
+            accept: self.accept.clone(),
         })?;
-        let mut heard = Instant::now();
+        let awake = AtomicU64::new(0);
+        tokio::select! {
+            ended = self.follow(global, &mut witness, &awake) => ended,
+            never = count(&awake) => match never {},
+        }
+    }
+
+    /// Looks again and again. `awake` are the seconds for which this process was awake: its own
+    /// sleep is no server's silence.
+    async fn follow(
+        &self,
+        global: &Global,
+        witness: &mut Witness,
+        awake: &AtomicU64,
+    ) -> Result<(), Failure> {
+        let mut heard = 0;
         loop {
-            let silent = look(global, &mut witness, self.once).await?;
+            let silent = look(global, witness, self.once).await?;
+            let now = awake.load(Relaxed);
             match silent {
                 None if self.once => return Ok(()),
-                None => heard = Instant::now(),
-                Some(why) if self.once || heard.elapsed() >= self.max_silence => {
+                None => heard = now,
+                Some(why) if self.once || now - heard >= self.max_silence.as_secs() => {
                     return Err(Failure::new(Code::Unreachable, why));
                 }
                 Some(_) => (),
             }
             sleep(self.interval.max(SHORTEST)).await;
         }
+    }
+}
+
+/// Counts the seconds for which this process is awake, for ever. A stop of any length is one.
+async fn count(awake: &AtomicU64) -> Infallible {
+    loop {
+        sleep(Duration::from_secs(1)).await;
+        awake.fetch_add(1, Relaxed);
     }
 }
 

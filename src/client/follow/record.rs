@@ -13,6 +13,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     client::{Error, clock::now, state::write_atomically},
+    file_lock::{self, FileLock},
     ledger::{checkpoint::Checkpoint, handover::KeyHistory},
 };
 
@@ -52,7 +53,7 @@ pub(super) struct Record {
     file: File,
     length: u64,
     by_server: ByServer,
-    _lock: File,
+    _lock: FileLock,
 }
 
 impl Record {
@@ -69,11 +70,14 @@ impl Record {
             options.create(true).truncate(false).read(true).write(true);
             options.mode(0o600).open(path).map_err(Error::file(path))
         };
-        let lock = open(&folder.join("lock"))?;
-        if lock.try_lock().is_err() {
-            let message = format!("another witness keeps the record {}", folder.display());
-            return Err(Error::Usage(message));
-        }
+        let lock = folder.join("lock");
+        let taken = file_lock::open(&lock).and_then(FileLock::take);
+        let lock = taken.map_err(Error::file(&lock))?.map_err(|holder| {
+            let folder = folder.display();
+            let name = holder.name().map(|name| format!(" ({name})"));
+            let name = name.unwrap_or_default();
+            Error::Usage(format!("another witness{name} keeps the record {folder}"))
+        })?;
         let mut file = open(&path)?;
         let (by_server, length) = read(&file, keys).map_err(|fault| match fault {
             Unread::File(error) => Error::file(&path)(error),

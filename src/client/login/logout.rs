@@ -11,8 +11,8 @@ impl Client {
     /// # Errors
     /// Returns [`Error::File`] if a file cannot be removed.
     pub(crate) async fn logout(&self) -> Result<bool, Error> {
-        let _lock = self.state.lock().await?;
-        let _renewing = refresh::lock(&self.state).await?;
+        let _lock = self.state.lock(self.settings().say).await?;
+        let _renewing = refresh::lock(&self.state, self.settings().say).await?;
         let mut session = Session::load(&self.state)?;
         let login = session.login.take();
         let was_signed_in = login.is_some();

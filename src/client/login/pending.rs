@@ -59,7 +59,7 @@ impl Client {
         key: Option<&Path>,
         issuer: Option<&str>,
     ) -> Result<Prepared, Error> {
-        let _lock = self.state.lock().await?;
+        let _lock = self.state.lock(self.settings().say).await?;
         let (_, server_info) = self.connect().await?;
         let issuer = issuers::choose_for_token(&server_info, issuer)?;
         let commitment = Commitment::make(key).await?;

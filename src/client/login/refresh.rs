@@ -38,9 +38,9 @@ const PATIENCE: Duration = Duration::from_secs(5);
 /// Waits until no other command changes the login.
 ///
 /// # Errors
-/// Returns [`Error::File`] if the lock file cannot be made.
-pub(super) async fn lock(state: &State) -> Result<Lock, Error> {
-    state.lock_on(LOCK).await
+/// As [`State::lock`].
+pub(super) async fn lock(state: &State, say: impl Fn(&str)) -> Result<Lock, Error> {
+    state.lock_on(LOCK, say).await
 }
 
 /// Keeps the refresh token of a new login, or removes an older one.
@@ -85,7 +85,7 @@ impl Client {
         if self.is_fresh()? || !self.is_renewable()? {
             return self.login();
         }
-        let _lock = lock(&self.state).await?;
+        let _lock = lock(&self.state, self.settings().say).await?;
         // Another command may have renewed it while this one waited.
         if self.is_fresh()? || !self.is_renewable()? {
             return self.login();

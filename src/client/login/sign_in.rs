@@ -148,8 +148,8 @@ impl Client {
         if let Ok(seen) = &seen {
             login.label.clone_from(&seen.label);
         }
-        let _lock = self.state.lock().await?;
-        let _renewing = refresh::lock(&self.state).await?;
+        let _lock = self.state.lock(self.settings().say).await?;
+        let _renewing = refresh::lock(&self.state, self.settings().say).await?;
         self.is_still_first()?;
         refresh::keep(&self.state, &issuer.url, renewable)?;
         self.keep_key(&mut login, &commitment, request.into_agent)
@@ -354,8 +354,8 @@ impl Client {
             return Ok(());
         }
         let root = self.state.root();
-        let _lock = root.lock().await?;
-        let _renewing = refresh::lock(&root).await?;
+        let _lock = root.lock(self.settings().say).await?;
+        let _renewing = refresh::lock(&root, self.settings().say).await?;
         let first = Session::load(&root)?;
         let session = Session {
             default: Some(address.as_str().to_owned()),

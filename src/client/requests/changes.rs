@@ -1,7 +1,14 @@
 //! Changes of requests, over as many watches as it takes. One watch ends with the token that it was
 //! opened with, and when the server restarts.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{
+    collections::BTreeMap,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering::Relaxed},
+    },
+    time::Duration,
+};
 
 use tokio::time::{Instant, sleep, timeout_at};
 use tonic::{Status, Streaming};
@@ -12,7 +19,8 @@ use crate::{
     proto::v1,
 };
 
-/// Time for which a server that went away is tried again.
+/// Time for which a server that went away is tried again, if the caller names no other. After that
+/// the user is told that it is away.
 const PATIENCE: Duration = Duration::from_secs(30);
 /// Time between the end of a watch and the next one.
 const PAUSE: Duration = Duration::from_secs(1);
@@ -38,6 +46,9 @@ pub(crate) struct Changes<'a> {
     told: Told,
     /// Changes that came while no watch was open.
     missed: Vec<RequestView>,
+    /// Time for which a server that went away is tried again.
+    patience: Duration,
+    is_away: Arc<AtomicBool>,
 }
 
 impl Client {
@@ -55,11 +66,23 @@ impl Client {
             short: 0,
             told: Told::default(),
             missed: Vec::new(),
+            patience: PATIENCE,
+            is_away: Arc::default(),
         })
     }
 }
 
 impl Changes<'_> {
+    /// The same, if a server that goes away is tried again for so long.
+    pub(super) fn tried_for(self, patience: Duration) -> Self {
+        Self { patience, ..self }
+    }
+
+    /// Whether the server is away for longer than it needs to start again.
+    pub(super) fn is_away(&self) -> Arc<AtomicBool> {
+        Arc::clone(&self.is_away)
+    }
+
     /// The next change. A dropped call may lose one.
     ///
     /// # Errors
@@ -116,12 +139,17 @@ impl Changes<'_> {
         if self.short > MOST_SHORT {
             return Err(error);
         }
-        let deadline = Instant::now() + PATIENCE;
+        let gone = Instant::now();
         loop {
             sleep(PAUSE).await;
             match self.reopen().await {
-                Err(Error::Unreachable { .. }) if Instant::now() < deadline => {}
-                done => return done,
+                Err(Error::Unreachable { .. }) if gone.elapsed() < self.patience => {
+                    self.is_away.store(gone.elapsed() >= PATIENCE, Relaxed);
+                }
+                done => {
+                    self.is_away.store(false, Relaxed);
+                    return done;
+                }
             }
         }
     }

@@ -9,6 +9,7 @@ use crate::{
         Error, Settings,
         files::Layout,
         join::Credential,
+        lock::Wait,
         settings::{LoginLog, USUAL_USER},
         sync,
     },
@@ -41,6 +42,8 @@ pub(crate) struct SetupOptions {
     pub logins: LoginsWish,
     /// The deadline for one request to the server.
     pub deadline: Duration,
+    /// The wait for another command on this host.
+    pub wait: Wait,
 }
 
 /// What a set-up makes of the reports of logins.

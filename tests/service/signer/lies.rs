@@ -534,7 +534,7 @@ async fn garbage_floods_and_huge_questions_are_cut_off_and_harm_no_other_caller(
     let begun = std::time::Instant::now();
     assert_eq!(half.answer(), Answer::Closed);
     assert!(
-        begun.elapsed() < Duration::from_secs(20),
+        begun.elapsed() < Duration::from_secs(60),
         "{:?}",
         begun.elapsed()
     );
