@@ -8,7 +8,7 @@ mod view;
 
 use std::{pin::pin, sync::atomic::Ordering::Relaxed, time::Duration};
 
-use tokio::time::{Instant, interval, sleep_until};
+use tokio::time::{Instant, sleep_until};
 
 use super::{
     Client, Error, Signed, choose::PassRequest, clock::now, credentials::authorized,
@@ -18,6 +18,7 @@ use crate::{
     ledger::{approval, state::Verb},
     proto::v1,
     ssh::sshsig::Namespace,
+    ticks::ticks,
 };
 
 pub(crate) use crate::ledger::content::RequestContent;
@@ -169,7 +170,7 @@ impl Client {
         let limit = limit.min(LONGEST);
         let deadline = Instant::now() + limit;
         let mut changes = self.watch(id).await?.tried_for(limit);
-        let (is_away, mut clock) = (changes.is_away(), interval(BEAT));
+        let (is_away, mut clock) = (changes.is_away(), ticks(BEAT));
         while !view.is_approved()? {
             let mut change = pin!(changes.next());
             view = loop {
