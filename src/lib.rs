@@ -61,10 +61,11 @@
 //! |---|---|
 //! | formats, pure | [`ssh`], [`proto`] (wire), [`reason`], [`mod@reference`], [`unix_seconds`] |
 //! | | [`finding`]: results of checks; `os_error`: what the system says of a file |
-//! | | `file_lock`: locks between commands, which name their holder |
 //! | rules | [`identity`] (fetches issuers' keys), [`policy`], [`ledger`], [`ca`]: pure |
-//! | I/O | [`store`] (database), [`notify`] (webhooks), [`modes`] (files), [`outbound`] (TLS), `ticks`, |
+//! | I/O | [`store`] (database), [`notify`] (webhooks), [`modes`] (files), [`outbound`] (TLS), |
 //! | | `keepers` (CA keys in an ssh-agent, a token or a signer) |
+//! | | `file_lock`: locks between commands, which name their holder |
+//! | | `ticks`: work that is done again and again |
 //! | the CA | [`operations`] (verbs), [`server`] (network), `web` (the page for approvers) |
 //! | | `signer` (a CA key that demands proof of the record), [`config`], [`daemon`] (wiring) |
 //! | other sides | [`client`] (a user's files and agent), [`host`] (a host's files) |

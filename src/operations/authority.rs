@@ -191,8 +191,8 @@ impl Authority {
 
     /// Whether another server of this ledger has named other CA keys since this one did, and no
     /// administrator's order decides: the lists that the two publish differ, and a host takes the
-    /// newer one only. While an operator changes the keys of one server after the other, they differ
-    /// for that long.
+    /// newer one only. While an operator changes the keys of one server after the other, they
+    /// differ for that long.
     pub(crate) fn has_keys_elsewhere(&self) -> bool {
         let is_other =
             |state: &LedgerState| state.ca_keys().version() == 0 && !self.published.is_named(state);

@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use super::services::Services;
-use crate::operations::trust;
+use crate::operations::trust::{self, Health};
 
 /// Events that the search index may lack under load.
 const LAG: u64 = 2048;
@@ -25,17 +25,8 @@ impl Services {
         let is_ready =
             store && policy && key.is_none() && missing.len() < self.issuers.settings().len();
         let mut notes = String::from(if is_ready { "ready\n" } else { "not ready\n" });
-        if health.is_changed {
-            notes.push_str(
-                "ledger: it is not the one that this server knew, so no pass is issued: stop all its servers, and see \
-                 the log\n",
-            );
-        } else if !health.is_intact {
-            notes.push_str("ledger: a check in the background found damage: see the log\n");
-        } else if let Some(lacking) = &health.lacking_key {
-            let _ = writeln!(notes, "ledger: {lacking}");
-        } else if !store {
-            notes.push_str("ledger: cannot record, so no pass is issued\n");
+        if let Some(note) = of_ledger(&health) {
+            let _ = writeln!(notes, "ledger: {note}");
         }
         if !policy {
             notes.push_str("policy: another server of this ledger has put another one in force\n");
@@ -77,5 +68,22 @@ impl Services {
             let _ = writeln!(notes, "issuer {issuer}: its keys are not at hand");
         }
         Readiness { is_ready, notes }
+    }
+}
+
+/// What is wrong with the ledger.
+fn of_ledger(health: &Health) -> Option<&str> {
+    if health.is_changed {
+        return Some(
+            "it is not the one that this server knew, so no pass is issued: stop all its servers, and see the log",
+        );
+    }
+    if !health.is_intact {
+        return Some("a check in the background found damage: see the log");
+    }
+    match &health.lacking_key {
+        Some(lacking) => Some(lacking),
+        None if !health.store => Some("cannot record, so no pass is issued"),
+        None => None,
     }
 }

@@ -159,7 +159,7 @@ fn checksum(step: i64) -> Option<&'static [u8]> {
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used, reason = "tests")]
+#[allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests")]
 mod tests {
     use sqlx::{Connection, SqliteConnection};
 

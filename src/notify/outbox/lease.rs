@@ -33,8 +33,9 @@ pub(super) struct Leases {
 #[derive(Clone, Debug)]
 struct Lease {
     term: i64,
-    /// The beginning of the last write that kept it. The clock goes on while this process is stopped,
-    /// and may stand still while the machine sleeps: then the database refuses the next write.
+    /// The beginning of the last write that kept it. The clock goes on while this process is
+    /// stopped, and may stand still while the machine sleeps: then the database refuses the next
+    /// write.
     since: Instant,
 }
 
