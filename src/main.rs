@@ -18,11 +18,6 @@ use tokio::{
     time::timeout,
 };
 
-/// A pass allocates some hundred times, small and for a moment; this allocator is quicker at that
-/// than the system's.
-#[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
-
 /// Stack of every thread that may evaluate a policy. CEL's evaluator recurses, and a stack overflow
 /// aborts the process.
 const STACK: usize = 32 * 1024 * 1024;
