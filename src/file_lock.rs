@@ -139,6 +139,8 @@ impl FileLock {
 
 impl Drop for FileLock {
     fn drop(&mut self) {
+        // A set-up that is done again changes nothing, not even this file.
+        let _ = self.file.set_len(0);
         // Closing the file releases it too, unless a wait that was given up has a copy.
         let _ = self.file.unlock();
     }
