@@ -100,10 +100,12 @@ async fn two_quiet_servers_with_a_webhook_ask_the_database_little() {
         last = now;
     }
     // Each looks for events, and one of them for the lease, once in a second. The deliverer keeps
-    // it once in three. A pool tests its connections before and after each use.
+    // it once in three. A pool tests its connections before and after each use. Eight seconds may
+    // have nine turns.
     let trips = proxy.traffic().trips() - before;
     let seconds = begun.elapsed().as_secs() as usize;
-    assert!(trips <= 6 * seconds + 6, "{trips} in {seconds} s");
+    eprintln!("{trips} round trips and {renewals} renewals in {:?}", begun.elapsed());
+    assert!(trips <= 6 * (seconds + 1) + 6, "{trips} in {seconds} s");
     assert!(
         (1..=seconds / 3 + 2).contains(&renewals),
         "{renewals} in {seconds} s"
