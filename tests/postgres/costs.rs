@@ -104,7 +104,10 @@ async fn two_quiet_servers_with_a_webhook_ask_the_database_little() {
     // have nine turns.
     let trips = proxy.traffic().trips() - before;
     let seconds = begun.elapsed().as_secs() as usize;
-    eprintln!("{trips} round trips and {renewals} renewals in {:?}", begun.elapsed());
+    eprintln!(
+        "{trips} round trips and {renewals} renewals in {:?}",
+        begun.elapsed()
+    );
     assert!(trips <= 6 * (seconds + 1) + 6, "{trips} in {seconds} s");
     assert!(
         (1..=seconds / 3 + 2).contains(&renewals),
