@@ -4,6 +4,7 @@ mod address;
 mod channel;
 mod dial;
 mod link;
+mod opening;
 mod pauses;
 
 use std::time::Duration;

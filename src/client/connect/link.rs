@@ -25,7 +25,12 @@ use tonic::{Code, ConnectError, Status, TimeoutExpired, body::Body, transport::C
 use tower::{Service, ServiceExt};
 use url::Url;
 
-use super::{address::Address, channel::channel, dial::Dialer};
+use super::{
+    address::Address,
+    channel::{causes, channel},
+    dial::Dialer,
+    opening::is_nothing_sent,
+};
 use crate::{client::Error, outbound::Stream, proto::status::Details, reason};
 
 /// The largest message that is kept for a second try; the server takes no more either.
@@ -279,18 +284,13 @@ fn is_reading(path: &str) -> bool {
         .is_some_and(|method| READING.contains(&method))
 }
 
-/// An error, and its causes.
-fn causes<'a>(
-    error: &'a (dyn StdError + 'static),
-) -> impl Iterator<Item = &'a (dyn StdError + 'static)> {
-    std::iter::successors(Some(error), |&error| error.source())
-}
-
 /// Whether this cause says that the server surely did not take the call: it was never sent, or the
 /// server said so while it went away.
 fn never_left(error: &(dyn StdError + 'static)) -> bool {
     let unsent = |error: &hyper::Error| error.is_canceled() || error.is_closed();
-    error.downcast_ref().is_some_and(unsent) || error.downcast_ref().is_some_and(is_refused)
+    error.downcast_ref().is_some_and(unsent)
+        || error.downcast_ref().is_some_and(is_refused)
+        || is_nothing_sent(error)
 }
 
 /// RFC 9113, 6.8 and 8.7: a stream above the last one of GOAWAY, or one that is refused, was not
