@@ -21,7 +21,11 @@ use sqlx::{
     migrate::{Migrate, MigrateError},
     postgres::PgListener,
 };
-use tokio::{sync::Notify, task::JoinHandle, time::sleep};
+use tokio::{
+    sync::Notify,
+    task::JoinHandle,
+    time::{sleep, timeout},
+};
 
 pub use address::PostgresAddress;
 pub(super) use append::{Columns, End, begin_locked, commit, commit_again, insert};
@@ -48,6 +52,9 @@ const READERS: u32 = 4;
 
 /// Delay before a lost subscription is made again. The writer also looks without it.
 const AGAIN: Duration = Duration::from_secs(1);
+
+/// A subscription that heard nothing for this long is asked whether it is there.
+const QUIET: Duration = Duration::from_secs(60);
 
 /// The channel on which each append is announced. It belongs to one database.
 const CHANNEL: &str = "daypass_ledger";
@@ -202,6 +209,12 @@ async fn announce(pool: &PgPool, heard: &Notify) -> Result<(), sqlx::Error> {
     loop {
         // Appends may have been missed before the subscription.
         heard.notify_one();
-        listener.recv().await?;
+        // A subscription that the network forgot ends without a word.
+        loop {
+            match timeout(QUIET, listener.recv()).await {
+                Ok(announced) => break drop(announced?),
+                Err(_) => drop(pool::answers(sqlx::Acquire::acquire(&mut listener).await?).await?),
+            }
+        }
     }
 }

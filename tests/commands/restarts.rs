@@ -16,6 +16,7 @@ use crate::support::{
     running::Running,
     server::{Process, TestServer},
 };
+use serde_json::Value;
 use tokio::{
     net::TcpStream,
     sync::mpsc,
@@ -174,6 +175,49 @@ async fn a_wait_and_a_watch_go_on_after_the_daemon_restarted() {
     let expected: [&[&str]; 2] = [&["approved", "redeemed"], &["redeemed"]];
     assert!(expected.iter().any(|it| states == **it), "{states:?}");
     watch.child.kill().await.unwrap();
+    env.close().await;
+}
+
+/// After that a wait once gave up, whatever limit its user had named.
+const HALF_A_MINUTE: Duration = Duration::from_secs(45);
+
+/// `--wait 10m` ended with an error after 42 s of a server that was away, and did not say that the
+/// request stays open.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_wait_outlasts_a_server_that_is_away_as_long_as_its_user_said() {
+    let mut env = TestEnv::new().signed_in(&["bob", "carol"]).start().await;
+    let asked = "pass --role prod --reason INC-7 --wait 10m";
+    let mut wait = Running::start(env.command("bob", asked, &[]));
+    wait.says("waiting for approval").await;
+    let asked = "request prod --reason INC-8 --wait 20s";
+    let mut short = Running::start(env.command("bob", asked, &[]));
+    short.says("waiting for approval").await;
+    let listed = env.daypass("carol", "requests").await.json();
+    let listed = listed["requests"].as_array().unwrap().clone();
+    let of = |reason: &str| {
+        let is_it = |it: &&Value| it["reason"] == reason;
+        listed.iter().find(is_it).unwrap()["id"].to_string()
+    };
+
+    env.server.world_mut().stop_daemon().await.unwrap();
+    let begun = Instant::now();
+    short
+        .says(&format!("request {} waits for another", of("INC-8")))
+        .await;
+    let ended = timeout(SOON, short.child.wait()).await.unwrap();
+    assert_eq!(ended.unwrap().code(), Some(5));
+    sleep(HALF_A_MINUTE.saturating_sub(begun.elapsed())).await;
+    assert!(wait.child.try_wait().unwrap().is_none(), "it waits");
+    env.restart().await;
+    let approve = format!("requests approve {}", of("INC-7"));
+    env.daypass("carol", &approve)
+        .await
+        .exits("carol approves", 0);
+    let ended = timeout(SOON, wait.child.wait())
+        .await
+        .expect("bob's wait ends");
+    assert_eq!(ended.unwrap().code(), Some(0));
+    assert_eq!(wait.prints().await["role"], "prod");
     env.close().await;
 }
 

@@ -290,7 +290,7 @@ async fn a_lock_that_another_command_keeps_is_said_and_ends_a_sync_in_time() {
 async fn a_server_that_is_gone_is_unreachable() {
     let (_, server, host) = world().await;
     drop(server);
-    let failure = host.fails(&["sync", "--timeout", "3s"]).await;
+    let failure = host.fails(&["sync", "--timeout", "15s"]).await;
     assert_eq!((failure.0, &*failure.1), (6, "UNREACHABLE"), "{failure:?}");
 }
 
@@ -322,7 +322,7 @@ async fn a_host_goes_on_at_another_address_of_its_server() {
         "{healthy}"
     );
     drop(server);
-    let (code, _, message) = host.fails(&["sync", "--timeout", "3s"]).await;
+    let (code, _, message) = host.fails(&["sync", "--timeout", "15s"]).await;
     assert_eq!(code, 6, "{message}");
     for address in [hole, closed] {
         assert!(message.contains(&address), "{message}");

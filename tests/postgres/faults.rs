@@ -5,7 +5,7 @@ use std::{
         Arc,
         atomic::{AtomicBool, Ordering},
     },
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use daypass::{
@@ -41,6 +41,40 @@ async fn a_commit_whose_answer_was_lost_is_found_and_acknowledged_once() {
     }
     until(async || store.size() == other.size()).await;
     assert_eq!(leaves(&store).await, leaves(&other).await);
+}
+
+/// Less than the deadline of one append. Each round takes about four seconds.
+const FORGOTTEN: Duration = Duration::from_secs(9);
+
+/// After a firewall had forgotten the connections, the next reads took five seconds for each of
+/// them, and a pass ten.
+#[tokio::test(flavor = "multi_thread")]
+async fn connections_that_the_network_forgot_cost_seconds_and_no_call_fails() {
+    let database = Cluster::shared().database().await;
+    let proxy = Proxy::start(database.cluster.socket());
+    let replica = Replica::new();
+    let address = database.address_at(proxy.socket());
+    let store = replica.open_at(&address).await.unwrap();
+    for round in 1..4 {
+        store.record(staged(round), NOW).await.unwrap();
+        // Several readers, so that several connections are idle.
+        let mut readers = JoinSet::new();
+        for _ in 0..8 {
+            let store = store.clone();
+            readers.spawn(async move { store.entries(0, 1000).await });
+        }
+        for read in readers.join_all().await {
+            read.unwrap();
+        }
+        proxy.forget();
+        let begun = Instant::now();
+        store.entries(0, 1000).await.unwrap();
+        let read = begun.elapsed();
+        store.record(staged(10 + round), NOW).await.unwrap();
+        let both = begun.elapsed();
+        eprintln!("a read after {read:.1?}, and an append after {both:.1?}");
+        assert!(both < FORGOTTEN, "{read:?}, {both:?}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -1,7 +1,9 @@
 //! A relay between Daypass and PostgreSQL that cuts a connection at the worst moment: the server
-//! has committed, and its answer is lost.
+//! has committed, and its answer is lost. Or it forgets all connections, as a firewall does: they
+//! do not end, and nothing arrives on them any more.
 
 use std::{
+    future::pending,
     path::{Path, PathBuf},
     sync::{
         Arc,
@@ -31,6 +33,8 @@ pub(crate) struct Proxy {
     folder: tempfile::TempDir,
     server: Arc<Mutex<PathBuf>>,
     cut: Arc<AtomicBool>,
+    /// Of the connections that are made now. It is set when they are forgotten.
+    forgotten: Arc<Mutex<Arc<AtomicBool>>>,
     traffic: Traffic,
     task: JoinHandle<()>,
 }
@@ -46,6 +50,8 @@ impl Proxy {
         let armed = cut.clone();
         let traffic = Traffic::default();
         let counted = traffic.clone();
+        let forgotten = Arc::<Mutex<Arc<AtomicBool>>>::default();
+        let made = forgotten.clone();
         let task = tokio::spawn(async move {
             loop {
                 let (client, _) = listener.accept().await.unwrap();
@@ -56,7 +62,11 @@ impl Proxy {
                 tokio::spawn(relay(
                     client,
                     server,
-                    armed.clone(),
+                    Orders {
+                        cut: armed.clone(),
+                        is_cut: AtomicBool::new(false),
+                        is_forgotten: made.lock().clone(),
+                    },
                     Connection::new(counted.clone()),
                 ));
             }
@@ -65,6 +75,7 @@ impl Proxy {
             folder,
             server,
             cut,
+            forgotten,
             traffic,
             task,
         }
@@ -84,6 +95,12 @@ impl Proxy {
         self.cut.store(true, Ordering::SeqCst);
     }
 
+    /// Carries nothing more on the connections that there are, and does not end them.
+    pub(crate) fn forget(&self) {
+        let old = std::mem::take(&mut *self.forgotten.lock());
+        old.store(true, Ordering::SeqCst);
+    }
+
     /// What it carried.
     pub(crate) fn traffic(&self) -> &Traffic {
         &self.traffic
@@ -101,14 +118,31 @@ impl Drop for Proxy {
     }
 }
 
+/// What becomes of one connection.
+struct Orders {
+    /// To be cut at the next commit of any connection.
+    cut: Arc<AtomicBool>,
+    /// This one is cut.
+    is_cut: AtomicBool,
+    is_forgotten: Arc<AtomicBool>,
+}
+
+impl Orders {
+    /// Never ends once the connection is forgotten.
+    async fn expect_known(&self) {
+        if self.is_forgotten.load(Ordering::SeqCst) {
+            pending().await
+        }
+    }
+}
+
 /// Relays in both directions until one of them ends.
-async fn relay(client: UnixStream, server: UnixStream, cut: Arc<AtomicBool>, messages: Connection) {
+async fn relay(client: UnixStream, server: UnixStream, orders: Orders, messages: Connection) {
     let (from_client, to_client) = client.into_split();
     let (from_server, to_server) = server.into_split();
-    let is_cut = AtomicBool::new(false);
     tokio::select! {
-        _ = answers(from_server, to_client, &is_cut) => (),
-        _ = questions(from_client, to_server, (&cut, &is_cut), messages) => (),
+        _ = answers(from_server, to_client, &orders) => (),
+        _ = questions(from_client, to_server, &orders, messages) => (),
     }
 }
 
@@ -116,12 +150,13 @@ async fn relay(client: UnixStream, server: UnixStream, cut: Arc<AtomicBool>, mes
 async fn answers(
     mut server: OwnedReadHalf,
     mut client: OwnedWriteHalf,
-    is_cut: &AtomicBool,
+    orders: &Orders,
 ) -> io::Result<()> {
     let mut buffer = vec![0; 64 * 1024];
     loop {
         let count = server.read(&mut buffer).await?;
-        if count == 0 || is_cut.load(Ordering::SeqCst) {
+        orders.expect_known().await;
+        if count == 0 || orders.is_cut.load(Ordering::SeqCst) {
             return Ok(());
         }
         client.write_all(&buffer[..count]).await?;
@@ -131,19 +166,20 @@ async fn answers(
 async fn questions(
     mut client: OwnedReadHalf,
     mut server: OwnedWriteHalf,
-    (cut, is_cut): (&AtomicBool, &AtomicBool),
+    orders: &Orders,
     mut messages: Connection,
 ) -> io::Result<()> {
     let mut buffer = vec![0; 64 * 1024];
     loop {
         let count = client.read(&mut buffer).await?;
+        orders.expect_known().await;
         if count == 0 {
             return Ok(());
         }
         messages.take(&buffer[..count]);
         let mut texts = buffer[..count].windows(COMMIT.len());
-        if texts.any(|text| text == COMMIT) && cut.swap(false, Ordering::SeqCst) {
-            is_cut.store(true, Ordering::SeqCst);
+        if texts.any(|text| text == COMMIT) && orders.cut.swap(false, Ordering::SeqCst) {
+            orders.is_cut.store(true, Ordering::SeqCst);
         }
         server.write_all(&buffer[..count]).await?;
     }

@@ -1,6 +1,8 @@
 //! Follows the events that other replicas append to the same database. The writer is the only one
 //! that moves the judge, so their events pass through it too.
 
+use std::time::Duration;
+
 use super::{Append, Connection, Error, Writer, closed, ledger, replay};
 use crate::{
     ledger::{handover::Handover, keyring::SignedHead, tree::Frontier},
@@ -10,6 +12,10 @@ use crate::{
 /// The most events that are taken over in one step, because they are held in memory until the
 /// signed head after them is seen. A replica that is further behind reads as after a failure.
 const MOST: u64 = 4096;
+
+/// Time for the head, which is one row. A connection that the network forgot ends without a word,
+/// and whoever asks for a pass meanwhile waits.
+const ANSWER: Duration = Duration::from_secs(3);
 
 impl Writer {
     /// Takes the connection for one append, and the time that it may need.
@@ -64,7 +70,8 @@ impl Writer {
     }
 
     async fn look(&mut self, connection: &mut Connection) -> Result<(), Error> {
-        let head = ledger::signed_head(connection, &self.signed.verifiers()).await?;
+        let verifiers = self.signed.verifiers();
+        let head = postgres::within(ANSWER, ledger::signed_head(connection, &verifiers)).await?;
         let known = self.state.borrow().head.clone();
         if head.is_some_and(|head| head.size == known.size() && head.root == known.root()) {
             return Ok(());
