@@ -145,6 +145,19 @@ async fn no_command_fails_while_a_process_ends_by_sigterm_and_the_next_one_start
     env.close().await;
 }
 
+/// Carol approves, and bob's wait ends with his pass.
+async fn expect_end(env: &TestEnv, wait: &mut Running, request: &str) {
+    let approve = format!("requests approve {request}");
+    env.daypass("carol", &approve)
+        .await
+        .exits("carol approves", 0);
+    let ended = timeout(SOON, wait.child.wait())
+        .await
+        .expect("bob's wait ends");
+    assert_eq!(ended.unwrap().code(), Some(0));
+    assert_eq!(wait.prints().await["role"], "prod");
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_wait_and_a_watch_go_on_after_the_daemon_restarted() {
     let mut env = TestEnv::new().signed_in(&["bob", "carol"]).start().await;
@@ -157,15 +170,7 @@ async fn a_wait_and_a_watch_go_on_after_the_daemon_restarted() {
 
     env.restart().await;
     env.restart().await;
-    let approve = format!("requests approve {}", first["id"]);
-    env.daypass("carol", &approve)
-        .await
-        .exits("carol approves", 0);
-    let ended = timeout(SOON, wait.child.wait())
-        .await
-        .expect("bob's wait ends");
-    assert_eq!(ended.unwrap().code(), Some(0));
-    assert_eq!(wait.prints().await["role"], "prod");
+    expect_end(&env, &mut wait, &first["id"].to_string()).await;
 
     // Only what is new: each state once, also those that came while no watch was open.
     let mut states = vec![];
@@ -209,15 +214,7 @@ async fn a_wait_outlasts_a_server_that_is_away_as_long_as_its_user_said() {
     sleep(HALF_A_MINUTE.saturating_sub(begun.elapsed())).await;
     assert!(wait.child.try_wait().unwrap().is_none(), "it waits");
     env.restart().await;
-    let approve = format!("requests approve {}", of("INC-7"));
-    env.daypass("carol", &approve)
-        .await
-        .exits("carol approves", 0);
-    let ended = timeout(SOON, wait.child.wait())
-        .await
-        .expect("bob's wait ends");
-    assert_eq!(ended.unwrap().code(), Some(0));
-    assert_eq!(wait.prints().await["role"], "prod");
+    expect_end(&env, &mut wait, &of("INC-7")).await;
     env.close().await;
 }
 
