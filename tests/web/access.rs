@@ -54,7 +54,7 @@ async fn my_access_shows_roles_passes_and_requests() {
     let seen = browser
         .run(
             "const page = keep.bob;
-             await page.click('nav >> text=My access');
+             await follow(page, 'nav >> text=My access');
              await page.waitForSelector('#lock-me:not([hidden])');
              return { text: await page.innerText('main'), troubles: page.troubles };",
         )

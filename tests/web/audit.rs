@@ -39,19 +39,19 @@ async fn carol_finds_an_event_and_her_browser_proves_it() {
     let seen = browser
         .run(format!(
             "const page = keep.carol;
-             await page.click('nav >> text=Audit');
+             await follow(page, 'nav >> text=Audit');
              await page.fill('#who', 'bob@example.com');
              await page.selectOption('#event', 'issued');
-             await page.click('.search button');
+             await follow(page, '.search button');
              await page.waitForSelector('.events');
              const list = await page.innerText('.events');
              const csv = await page.evaluate(async (path) => (await fetch(path)).text(),
                await page.locator('text=CSV of these events').getAttribute('href'));
-             await page.click('.events a >> text={serial}');
+             await follow(page, '.events a >> text={serial}');
              await page.waitForSelector('.proven, .lie');
              const [proof, text] = [await page.innerText('#proof'), await page.innerText('main')];
              const links = await page.locator('.decisions a').allInnerTexts();
-             await page.click('.decisions a >> text=/requested/');
+             await follow(page, '.decisions a >> text=/requested/');
              await page.waitForSelector('.proven, .lie');
              return {{ list, csv, proof, text, links, url: page.url(), again: await page.innerText('#proof'),
                back: await page.locator('.decisions a').allInnerTexts(), troubles: page.troubles }};"

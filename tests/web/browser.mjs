@@ -3,7 +3,8 @@
 // Ends when stdin closes.
 //
 // The body has: `browser`, `keep` (an object that lasts), `open(options)` (a page in a context of
-// its own: another person's browser), `signIn(page, name, password)` and `axe(page)`.
+// its own: another person's browser), `signIn(page, name, password)`, `follow(page, selector)` and
+// `axe(page)`.
 
 import { readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
@@ -68,6 +69,13 @@ async function signIn(page, name, password) {
   await Promise.all([page.waitForURL(/\/web\/(requests|access|audit|passkey)/), page.click('button[type=submit]')]);
 }
 
+// Clicks what leads to another page, and waits until that page is there with its styles: a click
+// alone ends before, and what is read then is of the old page, or of one without spaces between its
+// lines.
+async function follow(page, selector) {
+  await Promise.all([page.waitForEvent('load'), page.click(selector)]);
+}
+
 const axeSource = readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8');
 
 // The findings of axe-core, in a world of their own that the page's policy does not reach.
@@ -81,8 +89,8 @@ const Body = Object.getPrototypeOf(async () => {}).constructor;
 for await (const line of createInterface({ input: process.stdin })) {
   let answer;
   try {
-    const body = new Body('browser', 'keep', 'open', 'signIn', 'axe', JSON.parse(line));
-    answer = { value: (await body(browser, keep, open, signIn, axe)) ?? null };
+    const body = new Body('browser', 'keep', 'open', 'signIn', 'follow', 'axe', JSON.parse(line));
+    answer = { value: (await body(browser, keep, open, signIn, follow, axe)) ?? null };
   } catch (error) {
     answer = { error: String(error?.stack ?? error) };
   }

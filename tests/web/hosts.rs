@@ -50,11 +50,11 @@ async fn an_auditor_sees_which_hosts_have_an_old_list_of_revoked_passes() {
     let seen = browser
         .run(
             "const page = keep.carol;
-             await page.click('.links >> text=Hosts');
+             await follow(page, '.links >> text=Hosts');
              const texts = async () => (await page.locator('tbody tr').allInnerTexts())
                .map((it) => it.replace(/\\s+/g, ' '));
              const [all, main, found] = [await texts(), await page.innerText('main'), await axe(page)];
-             await page.click('text=Only hosts that are behind');
+             await follow(page, 'text=Only hosts that are behind');
              const behind = await texts();
              await page.goto(new URL('/web/audit/hosts?after=web-3', page.url()).href);
              const rest = await texts();
