@@ -183,7 +183,7 @@ async fn a_wait_and_a_watch_go_on_after_the_daemon_restarted() {
     env.close().await;
 }
 
-/// After that a wait once gave up, whatever limit its user had named.
+/// After that a wait once gave up, also if its user had named a longer limit.
 const HALF_A_MINUTE: Duration = Duration::from_secs(45);
 
 /// `--wait 10m` ended with an error after 42 s of a server that was away, and did not say that the

@@ -14,7 +14,7 @@ use crate::{
 const MOST: u64 = 4096;
 
 /// Time for the head, which is one row. A connection that the network forgot ends without a word,
-/// and whoever asks for a pass meanwhile waits.
+/// and callers that ask for a pass meanwhile wait.
 const ANSWER: Duration = Duration::from_secs(3);
 
 impl Writer {
