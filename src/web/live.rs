@@ -72,7 +72,7 @@ async fn pass_on(
             return;
         };
         let event = match change.id {
-            0 => Bytes::from_static(b": beat\n\n"),
+            0 => Bytes::from_static(b"event: beat\ndata: beat\n\n"),
             _ => {
                 let until = Instant::now() + GATHER;
                 while let Ok(Some(Ok(_))) = timeout_at(until, changes.next()).await {}

@@ -159,3 +159,75 @@ async fn news_leave_the_focus_where_it_is() {
     browser.close().await;
     env.close().await;
 }
+
+/// Carol's page of a request that waits, whose streams of events come only if `passes` says so.
+async fn reading(env: &TestEnv, browser: &mut Browser, passes: &str) -> u64 {
+    let id = asked(env, "INC-7").await;
+    signed_in(browser, env, "carol", "{}", id).await;
+    browser
+        .run(format!(
+            "const page = keep.carol;
+             keep.streams = 0;
+             await page.route('**/web/events*', (route) => {{
+               keep.streams += 1;
+               if ({passes}) route.continue();
+             }});
+             await page.addInitScript(() => {{
+               const real = Date.now;
+               globalThis.shift = 0;
+               Date.now = () => real() + globalThis.shift;
+             }});
+             await page.reload();
+             await page.waitForSelector('#decide:not([hidden])');"
+        ))
+        .await;
+    id
+}
+
+/// A laptop that woke with the page on its screen showed a request that had long been decided: no
+/// tab was left, and the connection that the server had ended was silent.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_page_asks_again_after_the_machine_slept() {
+    let env = TestEnv::new().signed_in(&["bob", "carol"]).start().await;
+    let mut browser = Browser::start(&env).await;
+    let id = reading(&env, &mut browser, "false").await;
+    let deny = env.daypass("carol", format!("requests deny {id}"));
+    deny.await.exits("carol denies at her desk", 0);
+    let seen = browser
+        .run(
+            "const page = keep.carol;
+             const before = await page.locator('[role=status] >> text=Denied').count();
+             await page.evaluate(() => { globalThis.shift = 3600_000; });
+             await page.waitForSelector('[role=status] >> text=Denied');
+             await page.waitForSelector('#decide', { state: 'detached' });
+             return before;",
+        )
+        .await;
+    assert_eq!(seen, json!(0), "no stream tells it");
+    browser.close().await;
+    env.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stream_that_went_silent_is_replaced() {
+    let env = TestEnv::new().signed_in(&["bob", "carol"]).start().await;
+    let mut browser = Browser::start(&env).await;
+    let id = reading(&env, &mut browser, "keep.streams > 1").await;
+    let deny = env.daypass("carol", format!("requests deny {id}"));
+    deny.await.exits("carol denies at her desk", 0);
+    let seen = browser
+        .run(
+            "const page = keep.carol;
+             await page.waitForSelector('[role=status] >> text=Denied');
+             // Without its beats, two more would follow.
+             const streams = keep.streams;
+             await page.waitForTimeout(35_000);
+             return { streams, more: keep.streams - streams, troubles: page.troubles };",
+        )
+        .await;
+    assert!(seen["streams"].as_u64() >= Some(2), "{seen}");
+    assert!(seen["more"].as_u64() < Some(2), "{seen}");
+    assert_eq!(seen["troubles"], json!([]));
+    browser.close().await;
+    env.close().await;
+}

@@ -9,6 +9,11 @@ const COMMITMENT = 'daypass-binding@v1\0';
 // Sign-ins whose keys are kept: a few tabs, each with its own.
 const KEPT = 4;
 const POLL = 10_000;
+// The server sends a beat every five seconds. A stream that is silent for longer has lost its
+// connection, and neither side knows.
+const SILENCE = 15_000;
+// A wall clock that runs ahead by more: the machine slept, or its clock was set.
+const LEAP = 5000;
 
 const text = new TextEncoder();
 
@@ -296,15 +301,31 @@ async function refresh() {
 }
 
 function watch(request) {
-  let polls;
-  const events = new EventSource(`/web/events?request=${request}`);
-  events.addEventListener('message', refresh);
-  events.addEventListener('error', () => {
-    // Refused: too many watches, or the sign-in is over. Otherwise the browser connects again.
-    if (events.readyState !== EventSource.CLOSED) return;
-    polls ??= setInterval(refresh, POLL);
-    refresh();
-  });
+  let [polls, events, heard] = [];
+  const hear = () => { heard = performance.now(); };
+  const open = () => {
+    hear();
+    events = new EventSource(`/web/events?request=${request}`);
+    for (const name of ['open', 'beat', 'message']) events.addEventListener(name, hear);
+    events.addEventListener('message', refresh);
+    events.addEventListener('error', () => {
+      // Refused: too many watches, or the sign-in is over. Otherwise the browser connects again.
+      if (events.readyState !== EventSource.CLOSED) return;
+      polls ??= setInterval(refresh, POLL);
+      refresh();
+    });
+  };
+  open();
+  let wall = Date.now();
+  setInterval(() => {
+    const leap = Date.now() - wall;
+    wall += leap;
+    if (leap > LEAP && !document.hidden) refresh();
+    if (polls || performance.now() - heard < SILENCE) return;
+    // Its first message is what there is now, so nothing is missed.
+    events.close();
+    open();
+  }, 1000);
   addEventListener('pageshow', (event) => { if (event.persisted) refresh(); });
   // A machine that slept missed changes, and its monotonic clock may have stood still.
   document.addEventListener('visibilitychange', () => { if (!document.hidden) refresh(); });
