@@ -310,7 +310,13 @@ mod tests {
         assert!(error.starts_with("another process has had "), "{error}");
         assert!(error.contains(": find it (fuser "), "{error}");
         drop(held);
-        let taken = FileLock::take(open(&path).unwrap()).unwrap().unwrap();
+        // The wait that was given up may have it for a moment.
+        let patience = Patience {
+            silent: 60,
+            whole: 60,
+        };
+        let taken = FileLock::wait(open(&path).unwrap(), &path, patience, |_| {}).await;
+        let taken = taken.unwrap().unwrap();
         let name = Holder::read(taken.file()).name().unwrap();
         assert!(name.starts_with(&format!("pid {me}, since ")), "{name}");
     }
