@@ -12,7 +12,7 @@ mod tls;
 mod written;
 
 use std::{
-    fs::{self, File},
+    fs,
     net::Ipv4Addr,
     path::{Path, PathBuf},
 };
@@ -23,6 +23,7 @@ use super::{
 use crate::{
     config::Config,
     daemon::{self, Running},
+    file_lock::{self, FileLock},
     notify::Schedule,
 };
 
@@ -47,7 +48,7 @@ pub struct World {
     variables: Vec<(&'static str, String)>,
     program: PathBuf,
     tls_ca: String,
-    _lock: File,
+    _lock: FileLock,
 }
 
 impl World {
@@ -312,13 +313,11 @@ fn own_program() -> Result<PathBuf, Error> {
 }
 
 /// Locks the folder, so that it has one world at a time.
-fn lock(files: &Files) -> Result<File, Error> {
+fn lock(files: &Files) -> Result<FileLock, Error> {
     let path = files.at("lock");
-    files::write(&path, "")?;
-    let file = File::open(&path).map_err(files::failed("open", &path))?;
-    file.try_lock()
-        .map_err(|_| Error::Taken(files.dir().to_owned()))?;
-    Ok(file)
+    let taken = file_lock::open(&path).and_then(FileLock::take);
+    let taken = taken.map_err(files::failed("lock", &path))?;
+    taken.map_err(|_| Error::Taken(files.dir().to_owned()))
 }
 
 fn forget(path: &Path) -> Result<(), Error> {

@@ -7,13 +7,14 @@
 //! signed.
 
 use std::{
-    fs::{self, File, TryLockError},
+    fs::{self, File},
     io,
     path::{Path, PathBuf},
 };
 
 use crate::{
     ca::signer::verify::{Head, Remembered, Seen},
+    file_lock::FileLock,
     ledger::{
         checkpoint::{self, Verifier},
         handover::{Handover, KeyHistory},
@@ -78,13 +79,7 @@ pub(crate) struct Memory {
     keys: KeyHistory,
     seen: Seen,
     alarm: Option<String>,
-    lock: File,
-}
-
-impl Drop for Memory {
-    fn drop(&mut self) {
-        let _ = self.lock.unlock();
-    }
+    _lock: FileLock,
 }
 
 /// What is remembered, for a look beside the running signer.
@@ -110,7 +105,7 @@ impl Memory {
             keys: keys(folder, ledger)?,
             seen,
             alarm,
-            lock,
+            _lock: lock,
         })
     }
 
@@ -285,18 +280,15 @@ fn sync(folder: &Path) -> Result<(), Error> {
     Ok(())
 }
 
-fn lock(folder: &Path) -> Result<File, Error> {
+fn lock(folder: &Path) -> Result<FileLock, Error> {
     let path = folder.join("lock");
     modes::expect_own_folder(folder).map_err(|problem| Error::File {
         path: folder.display().to_string(),
         problem,
     })?;
     let file = modes::create_own(&path, IfThere::Keep).map_err(|error| failed(&path, error))?;
-    match file.try_lock() {
-        Ok(()) => Ok(file),
-        Err(TryLockError::WouldBlock) => Err(Error::Locked(folder.display().to_string())),
-        Err(TryLockError::Error(error)) => Err(failed(&path, error)),
-    }
+    let taken = FileLock::take(file).map_err(|error| failed(&path, error))?;
+    taken.map_err(|_| Error::Locked(folder.display().to_string()))
 }
 
 fn read(folder: &Path, name: &str) -> Result<Option<String>, Error> {

@@ -44,7 +44,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("ca", &["identity", "policy", "ledger", "modes", "ssh"]),
     ("keepers", &["ca", "ledger", "outbound"]),
     // The other side of `keepers::signer`, in a process of its own.
-    ("signer", &["ca", "ledger", "modes"]),
+    ("signer", &["ca", "file_lock", "ledger", "modes"]),
     ("store", &["ca", "policy", "ledger", "modes", "ssh", "deliberate"]),
     // It reads the ledger from the store and tells it. It decides nothing, so it needs no policy.
     ("notify", &["ledger", "store", "modes", "ssh"]),
