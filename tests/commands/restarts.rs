@@ -184,7 +184,7 @@ async fn a_wait_and_a_watch_go_on_after_the_daemon_restarted() {
 }
 
 /// After that a wait once gave up, also if its user had named a longer limit.
-const HALF_A_MINUTE: Duration = Duration::from_secs(45);
+const AWAY: Duration = Duration::from_secs(45);
 
 /// `--wait 10m` ended with an error after 42 s of a server that was away, and did not say that the
 /// request stays open.
@@ -211,7 +211,7 @@ async fn a_wait_outlasts_a_server_that_is_away_as_long_as_its_user_said() {
         .await;
     let ended = timeout(SOON, short.child.wait()).await.unwrap();
     assert_eq!(ended.unwrap().code(), Some(5));
-    sleep(HALF_A_MINUTE.saturating_sub(begun.elapsed())).await;
+    sleep(AWAY.saturating_sub(begun.elapsed())).await;
     assert!(wait.child.try_wait().unwrap().is_none(), "it waits");
     env.restart().await;
     expect_end(&env, &mut wait, &of("INC-7")).await;
